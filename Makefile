@@ -1,0 +1,65 @@
+# Routine work on bedsieve. `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+PYTHON ?= python3
+CORES ?= $(shell nproc 2>/dev/null || echo 2)
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)/workflow/scripts"
+DEMO := --configfile config/demo.yaml --cores $(CORES)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-unit lint format bench report docs clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+# torch is named in the first call, so that no other package pulls another build of it.
+$(VENV)/runtime: requirements.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$(grep '^torch==' requirements.txt)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+$(VENV)/dev: $(VENV)/runtime requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+demo: $(VENV)/runtime ## Run the whole workflow on the embedded demo
+	$(RUN) snakemake $(DEMO)
+	@echo
+	@echo "Done. Open in a browser:  results/demo/report/index.html"
+	@echo "In QGIS:                  results/demo/products/flagged.parquet"
+	@echo "Scores beside your rows:  results/demo/products/surveys/*.csv"
+
+report: $(VENV)/runtime ## Write the demo's Snakemake report (report.html)
+	$(RUN) snakemake $(DEMO)
+	$(RUN) snakemake $(DEMO) --report results/demo/report/snakemake.html
+
+test: $(VENV)/dev ## Run all tests
+	$(RUN) python -m pytest
+
+test-unit: $(VENV)/dev ## Run the unit tests only
+	$(RUN) python -m pytest tests/unit
+
+lint: $(VENV)/dev ## Check style, types, the workflow and the docs
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+	$(RUN) snakefmt --check Snakefile rules
+	$(RUN) snakemake --lint --configfile config/demo.yaml
+	$(RUN) mkdocs build --strict --quiet
+
+format: $(VENV)/dev ## Format Python and Snakemake files
+	$(RUN) ruff check --fix .
+	$(RUN) ruff format .
+	$(RUN) snakefmt Snakefile rules
+
+bench: $(VENV)/dev ## Measure beside the peers (bench/out/bench.json)
+	$(RUN) python -m bench
+
+docs: $(VENV)/dev ## Build the user guide into site/
+	$(RUN) mkdocs build --strict
+
+clean: ## Remove the demo's results
+	rm -rf results/demo resources/demo
