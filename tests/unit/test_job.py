@@ -1,0 +1,69 @@
+"""The frame around every script: threads, log, one-line errors; and progress lines."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bedsieve.progress import Progress, duration
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "workflow" / "scripts"
+
+
+def run(body: str, log: Path) -> subprocess.CompletedProcess[str]:
+    program = f"from bedsieve.job import job\nwith job({str(log)!r}, 3):\n    {body}\n"
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=SCRIPTS,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_threads_are_set_before_the_body(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "a.log"
+    done = run("import os; print(os.environ['POLARS_MAX_THREADS'], os.environ['NUMBA_NUM_THREADS'])", log)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert log.read_text() == "3 3\n"
+
+
+def test_a_users_error_is_one_line_in_log_and_on_the_terminal(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    done = run("from bedsieve.errors import InputError; raise InputError('x.csv', 'is odd', 'Mend it', 7)", log)
+    assert done.returncode == 1
+    assert done.stderr == "bedsieve: x.csv:7: is odd. Mend it.\n"
+    assert log.read_text() == done.stderr
+
+
+def test_a_fault_of_ours_keeps_its_traceback(tmp_path: Path) -> None:
+    done = run("1 / 0", tmp_path / "a.log")
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr
+
+
+def test_progress_says_share_and_time_left() -> None:
+    stream = io.StringIO()
+    progress = Progress("Scoring", 200, every=0.0, stream=stream)
+    progress.advance(50)
+    line = stream.getvalue()
+    assert line.startswith("Scoring: 25 % (50 of 200 points), ")
+    assert line.endswith(" left\n")
+
+
+def test_progress_keeps_quiet_between_lines() -> None:
+    stream = io.StringIO()
+    progress = Progress("Scoring", 200, every=60.0, stream=stream)
+    progress.advance(50)
+    assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.4, "0 s"), (42, "42 s"), (185, "3 min 05 s"), (7620, "2 h 07 min")]
+)
+def test_durations_read_well(seconds: float, words: str) -> None:
+    assert duration(seconds) == words

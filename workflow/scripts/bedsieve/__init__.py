@@ -1,0 +1,1 @@
+"""bedsieve: find the bad ice thicknesses in Bedmap."""
