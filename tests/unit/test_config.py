@@ -1,0 +1,90 @@
+"""Configuration: schema, file and reference agree; mistakes are named with the nearest known key."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bedsieve.config import schema, validate
+from bedsieve.config_docs import config_readme
+from bedsieve.errors import ConfigError
+
+CONFIG = Path(__file__).resolve().parents[2] / "config"
+
+
+@pytest.fixture
+def config() -> dict[str, Any]:
+    return yaml.safe_load((CONFIG / "config.yaml").read_text())
+
+
+def test_shipped_configuration_is_valid(config: dict[str, Any]) -> None:
+    validate(config)
+
+
+def leaves(node: dict[str, Any], prefix: str = "") -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for name, child in node.get("properties", {}).items():
+        if child.get("properties") and name != "covariates":
+            found |= leaves(child, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = child
+    return found
+
+
+def test_configuration_gives_every_key_at_its_default(config: dict[str, Any]) -> None:
+    for dotted, node in leaves(schema()).items():
+        value: Any = config
+        for part in dotted.split("."):
+            assert part in value, f"config.yaml lacks {dotted}"
+            value = value[part]
+        if "default" in node:
+            assert value == node["default"], dotted
+
+
+def test_every_key_is_explained() -> None:
+    for dotted, node in leaves(schema()).items():
+        assert len(node.get("description", "")) > 10, dotted
+
+
+def test_reference_is_up_to_date() -> None:
+    assert (CONFIG / "README.md").read_text() == config_readme(), (
+        "run: python -m bedsieve.config_docs"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"graf": {}}, ["unknown key 'graf' at the top level", "Did you mean 'graph'?"]),
+        ({"graph": {"kk": 3}}, ["unknown key 'kk' at graph", "Did you mean 'k'?"]),
+        ({"graph": {"k": "many"}}, ["graph.k = 'many'", "not of type 'integer'"]),
+        (
+            {"ensemble": {"members": ["along_trak"]}},
+            ["'along_trak' at ensemble.members.0 is unknown", "Did you mean 'along_track'?"],
+        ),
+        ({"ensemble": {"threshold": 1.5}}, ["ensemble.threshold = 1.5", "maximum"]),
+        ({"paths": {"results": "/scratch/x"}}, ["paths.results", "Must be relative"]),
+    ],
+)
+def test_mistakes_are_named(
+    config: dict[str, Any], change: dict[str, Any], words: list[str]
+) -> None:
+    broken = copy.deepcopy(config)
+    for section, value in change.items():
+        broken[section] = broken.get(section, {}) | value
+    with pytest.raises(ConfigError) as caught:
+        validate(broken, "config.yaml")
+    message = str(caught.value)
+    assert message.startswith("config.yaml: ")
+    for word in words:
+        assert word in message
+
+
+def test_missing_section_is_named(config: dict[str, Any]) -> None:
+    del config["region"]
+    with pytest.raises(ConfigError, match="'region' is a required property"):
+        validate(config)

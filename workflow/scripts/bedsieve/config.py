@@ -1,0 +1,70 @@
+"""Configuration: validate it against the schema, with messages that say where, what and which key was meant."""
+
+from __future__ import annotations
+
+import difflib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from bedsieve.errors import ConfigError
+
+SCHEMA_PATH = Path(__file__).resolve().parents[3] / "config" / "schemas" / "config.schema.yaml"
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """The configuration's JSON schema, read once."""
+    import yaml
+
+    document: dict[str, Any] = yaml.safe_load(SCHEMA_PATH.read_text(encoding="utf-8"))
+    return document
+
+
+def validate(config: dict[str, Any], source: str = "config") -> None:
+    """Check a configuration.
+
+    Parameters
+    ----------
+    config : dict
+        The merged configuration.
+    source : str
+        What to call it in messages.
+
+    Raises
+    ------
+    ConfigError
+        With one line for each mistake: the key, what is wrong, and the nearest known key.
+    """
+    from jsonschema import Draft202012Validator
+
+    errors = Draft202012Validator(schema()).iter_errors(config)
+    lines = [line for error in errors for line in _explain(error, config)]
+    if lines:
+        raise ConfigError(f"{source}: " + f"\n{source}: ".join(sorted(set(lines))))
+
+
+def _explain(error: Any, config: dict[str, Any]) -> list[str]:
+    place = ".".join(str(part) for part in error.absolute_path) or "the top level"
+    if error.validator == "additionalProperties" and isinstance(
+        error.schema.get("properties"), dict
+    ):
+        known = list(error.schema["properties"])
+        return [
+            f"unknown key '{key}' at {place}. {_nearest(str(key), known)}"
+            for key in error.instance
+            if key not in known
+        ]
+    if error.validator == "enum" and isinstance(error.instance, str):
+        known = [str(value) for value in error.schema["enum"]]
+        return [f"'{error.instance}' at {place} is unknown. {_nearest(error.instance, known)}"]
+    if error.validator == "required":
+        return [f"{place}: {error.message}. See config/README.md."]
+    wanted = error.schema.get("description", "see config/README.md") if error.absolute_path else ""
+    return [f"{place} = {error.instance!r}: {error.message}. {wanted}".rstrip()]
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    """The known name that was most likely meant, in words."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(known)}."
