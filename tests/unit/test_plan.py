@@ -1,0 +1,93 @@
+"""The plan: surveys x tiles, by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bedsieve.errors import ConfigError
+from bedsieve.plan import Plan, megabytes, minutes, reach
+
+SHA_A, SHA_B = "a" * 64, "b" * 64
+
+
+def tables(folder: Path, sheet: str, coverage: str) -> dict[str, Any]:
+    (folder / "surveys.tsv").write_text(sheet)
+    (folder / "coverage.tsv").write_text("survey\ttile\tn\tgap_m\tsha256\n" + coverage)
+    return {
+        "paths": {
+            "surveys": str(folder / "surveys.tsv"),
+            "coverage": str(folder / "coverage.tsv"),
+        },
+        "graph": {"hops": 3, "max_neighbour_distance": 5000},
+    }
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    return Plan.from_config(
+        tables(
+            tmp_path,
+            "survey_no\tsurvey\tstatus\n7\tOLD\tretired\n3\tB\tactive\n1\tA\tactive\n",
+            f"A\tx0_y0\t10\t0\t{SHA_A}\nA\tx1_y0\t0\t14000\t{SHA_A}\nA\tx0_y1\t0\t15001\t{SHA_A}\n"
+            f"B\tx1_y0\t5\t0\t{SHA_B}\nB\tx0_y1\t2\t0\t{SHA_B}\nB\tx-1_y0\t1\t0\t{SHA_B}\n"
+            f"OLD\tx9_y9\t99\t0\t{SHA_A}\n",
+        )
+    )
+
+
+def test_active_surveys_stand_by_number(plan: Plan) -> None:
+    assert list(plan.surveys) == ["A", "B"]
+
+
+def test_tiles_are_those_with_points_of_active_surveys(plan: Plan) -> None:
+    assert plan.tiles == ["x-1_y0", "x0_y0", "x1_y0", "x0_y1"]
+
+
+def test_a_tile_takes_what_lies_within_reach(plan: Plan) -> None:
+    assert plan.reach == 15000
+    assert plan.surveys_of("x1_y0") == ["B"]
+    assert plan.surveys_of("x1_y0", within=plan.reach) == ["A", "B"]
+    assert plan.surveys_of("x0_y1", within=plan.reach) == ["B"]  # A is 1 m too far
+
+
+def test_counts(plan: Plan) -> None:
+    assert plan.points_of_survey("B") == 8
+    assert plan.points_of_tile("x0_y0") == 10
+    assert plan.points() == 18
+    assert plan.tiles_of("B") == ["x-1_y0", "x1_y0", "x0_y1"]
+
+
+def test_unregistered_surveys_are_named(tmp_path: Path) -> None:
+    config = tables(tmp_path, "survey_no\tsurvey\n1\tA\n2\tB\n", f"A\tx0_y0\t1\t0\t{SHA_A}\n")
+    with pytest.raises(ConfigError, match=r"no coverage for B\. Run `snakemake register`"):
+        Plan.from_config(config).check()
+
+
+def test_a_sheet_that_expects_another_file_is_named(tmp_path: Path) -> None:
+    sheet = f"survey_no\tsurvey\tsha256\n1\tA\t{SHA_B}\n"
+    config = tables(tmp_path, sheet, f"A\tx0_y0\t1\t0\t{SHA_A}\n")
+    with pytest.raises(ConfigError, match="sha256 differs from the file that was registered for A"):
+        Plan.from_config(config).check()
+
+
+def test_provisional_coverage_is_told_apart(tmp_path: Path) -> None:
+    sheet = f"survey_no\tsurvey\tsha256\n1\tA\t{SHA_B}\n2\tB\t\n"
+    rows = f"A\tx0_y0\t1\t0\tprovisional\nB\tx0_y0\t1\t0\t{SHA_B}\n"
+    plan = Plan.from_config(tables(tmp_path, sheet, rows))
+    plan.check()
+    assert plan.provisional() == ["A"]
+
+
+def test_estimates_grow_with_points_and_attempts() -> None:
+    assert megabytes(1_000_000, 100, base=600, attempt=1) == 700
+    assert megabytes(1_000_000, 100, base=600, attempt=2) == 1050
+    assert minutes(60_000_000, 1_000_000, attempt=1) == 7
+    assert minutes(60_000_000, 1_000_000, attempt=2) == 14
+
+
+def test_a_reach_beyond_the_coverage_table_is_refused() -> None:
+    with pytest.raises(ConfigError, match="60000 m, but the coverage table lists tiles within 50000 m"):
+        reach({"graph": {"hops": 3, "max_neighbour_distance": 20_000}})

@@ -1,0 +1,182 @@
+"""What there is to do, known before anything runs: surveys x tiles x configuration, each table read once.
+
+The Snakefile asks this object and nothing else, so that a dry run opens no data and two runs of the same tables
+give the same jobs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from bedsieve.errors import ConfigError
+from bedsieve.ingest.sheet import (
+    PROVISIONAL,
+    CoverageRow,
+    Survey,
+    read_coverage,
+    read_sheet,
+)
+from bedsieve.tile_names import MAX_REACH, tile_index
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The surveys to work on and the tiles that they cover.
+
+    Parameters
+    ----------
+    surveys : dict of str to Survey
+        Active surveys by name, in the order of their numbers.
+    coverage : dict of str to dict of str to CoverageRow
+        For each registered survey its tiles: those that it has points in and those that it comes near.
+    reach : float
+        How far (m) a tile looks beyond its border.
+    """
+
+    surveys: dict[str, Survey]
+    coverage: dict[str, dict[str, CoverageRow]]
+    reach: float
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Plan:
+        """Read the sample sheet and the coverage that a configuration names.
+
+        Raises
+        ------
+        ConfigError
+            If a table cannot be used; names its file, line and remedy.
+        """
+        sheet = read_sheet(config["paths"]["surveys"])
+        active = sorted(
+            (survey for survey in sheet if survey.status == "active"), key=lambda s: s.survey_no
+        )
+        return cls(
+            surveys={survey.survey: survey for survey in active},
+            coverage=read_coverage(config["paths"]["coverage"]),
+            reach=reach(config),
+        )
+
+    @cached_property
+    def tiles(self) -> list[str]:
+        """Tiles with at least one point, from the south-west row by row."""
+        names = {
+            tile
+            for survey in self.surveys
+            for tile, row in self.coverage.get(survey, {}).items()
+            if row.n > 0
+        }
+        return sorted(names, key=_place)
+
+    def tiles_of(self, survey: str) -> list[str]:
+        """Tiles that hold points of a survey."""
+        rows = self.coverage.get(survey, {})
+        return sorted((tile for tile, row in rows.items() if row.n > 0), key=_place)
+
+    def surveys_of(self, tile: str, within: float = 0.0) -> list[str]:
+        """Surveys with points in a tile or no farther from it than `within` (m)."""
+        return list(self._near[tile, within > 0])
+
+    @cached_property
+    def _near(self) -> dict[tuple[str, bool], list[str]]:
+        near: dict[tuple[str, bool], list[str]] = {
+            (tile, far): [] for tile in self.tiles for far in (False, True)
+        }
+        for survey in self.surveys:
+            for tile, row in self.coverage.get(survey, {}).items():
+                if (tile, True) not in near:
+                    continue
+                if row.n > 0:
+                    near[tile, False].append(survey)
+                if row.n > 0 or row.gap_m <= self.reach:
+                    near[tile, True].append(survey)
+        return near
+
+    def points_of_survey(self, survey: str) -> int:
+        """Points of a survey, as scanned (before duplicates are merged)."""
+        return sum(row.n for row in self.coverage.get(survey, {}).values())
+
+    def points_of_tile(self, tile: str) -> int:
+        """Points of a tile, as scanned (before duplicates are merged)."""
+        return sum(self.coverage[survey][tile].n for survey in self.surveys_of(tile))
+
+    def points(self) -> int:
+        """Points of all active surveys, as scanned."""
+        return sum(self.points_of_survey(survey) for survey in self.surveys)
+
+    def scanned_sha256(self, survey: str) -> str:
+        """SHA-256 of the survey's file when it was registered; ``provisional`` before that."""
+        for row in self.coverage.get(survey, {}).values():
+            return row.sha256
+        return ""
+
+    def provisional(self) -> list[str]:
+        """Surveys whose coverage is a guess, because their file has not been scanned yet."""
+        return [name for name in self.surveys if self.scanned_sha256(name) == PROVISIONAL]
+
+    def check(self) -> None:
+        """Make sure that every active survey was registered as the sheet has it.
+
+        Raises
+        ------
+        ConfigError
+            Naming the surveys to register, in one line.
+        """
+        unknown = [name for name in self.surveys if not self.coverage.get(name)]
+        if unknown:
+            raise ConfigError(
+                f"no coverage for {_some(unknown)}. Run `snakemake register` with the same "
+                "options, then this command again."
+            )
+        changed = [
+            name
+            for name, survey in self.surveys.items()
+            if survey.sha256 and self.scanned_sha256(name) not in (survey.sha256, PROVISIONAL)
+        ]
+        if changed:
+            raise ConfigError(
+                f"the sheet's sha256 differs from the file that was registered for {_some(changed)}. "
+                "Run `snakemake register` with the same options, then this command again."
+            )
+        if not self.tiles:
+            raise ConfigError("no active survey has a point in any tile: nothing to do.")
+
+
+def reach(config: dict[str, Any]) -> float:
+    """How far (m) a tile looks beyond its border: the detectors' hops times the longest edge.
+
+    Raises
+    ------
+    ConfigError
+        If the coverage table does not reach as far.
+    """
+    graph = config["graph"]
+    needed = float(graph["hops"] * graph["max_neighbour_distance"])
+    if needed > MAX_REACH:
+        raise ConfigError(
+            f"graph.hops * graph.max_neighbour_distance = {needed:.0f} m, but the coverage table lists "
+            f"tiles within {MAX_REACH:.0f} m of a survey only. Make one of the two smaller."
+        )
+    return needed
+
+
+def _place(tile: str) -> tuple[int, int]:
+    """Order that tiles are listed in: row by row from the south, each from the west."""
+    return tile_index(tile)[::-1]
+
+
+def megabytes(points: int, bytes_per_point: float, base: int, attempt: int) -> int:
+    """Memory to ask for, in MB: a base and a share a point, half as much again at each further attempt."""
+    return math.ceil((base + points * bytes_per_point / 1e6) * (1 + 0.5 * (attempt - 1)))
+
+
+def minutes(points: int, points_per_second: float, attempt: int) -> int:
+    """Time to ask for, in minutes: 4 and a generous share a point, doubled at each further attempt."""
+    return math.ceil((4 + 3 * points / points_per_second / 60) * 2 ** (attempt - 1))
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
