@@ -1,0 +1,1 @@
+"""From a survey's CSV to harmonised points, tracks and a ledger."""

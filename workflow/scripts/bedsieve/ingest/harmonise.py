@@ -1,0 +1,210 @@
+"""One survey from its CSV to harmonised points: the heart of ingest.
+
+In: a Bedmap CSV. Out: a Parquet file of its good points with positions on the map, tracks and
+covariates; a Parquet file of the rows that were dropped and why; and a ledger that adds both up
+to the rows of the file. The rows pass three times, in chunks, through a scratch folder: parsed
+and judged, copies merged and tracks found, written. Memory does not grow with the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from bedsieve.errors import ConfigError, InputError
+from bedsieve.files import replacing, sha256_of, write_json
+from bedsieve.ingest.chain import chain_order
+from bedsieve.ingest.copies import settle_copies
+from bedsieve.ingest.duplicates import MAX_RELATIVE_STD, Suspects
+from bedsieve.ingest.header import Header, ends_with_newline, read_header
+from bedsieve.ingest.ledger import CODES, DROPPED_SCHEMA, KEPT, dropped_rows, ledger
+from bedsieve.ingest.output import Sampler, Stamp, points, sink, sink_points
+from bedsieve.ingest.parsing import SCRATCH_COLUMNS, expected_rows, parse_into
+from bedsieve.ingest.scratch import Scratch
+from bedsieve.ingest.tracks import Chunk, TrackLimits, Tracks, find_tracks
+
+ORDERS = ("file", "chain")
+
+
+def harmonise(
+    csv_path: str | Path,
+    survey: str,
+    survey_no: int,
+    points_path: str | Path,
+    ledger_path: str | Path,
+    dropped_path: str | Path,
+    *,
+    crs: str,
+    covariates: Sampler | None = None,
+    expected_sha256: str | None = None,
+    max_relative_std: float = MAX_RELATIVE_STD,
+    limits: TrackLimits | None = None,
+    order: str = "file",
+    split_on_angle: bool = False,
+    platform: str | None = None,
+    institution: str | None = None,
+    threads: int = 2,
+) -> Mapping[str, Any]:
+    """Harmonise one survey: clean, project, merge copies, find tracks, sample covariates.
+
+    Parameters
+    ----------
+    csv_path : path-like
+        The survey's CSV in Bedmap's format.
+    survey, survey_no : str, int
+        Its name and number in the sample sheet.
+    points_path, ledger_path, dropped_path : path-like
+        Where to write. The ledger comes last: where it stands, the others are whole.
+    crs : str
+        CRS of east and north, in metres.
+    covariates : Sampler, optional
+        Grids to sample at every point.
+    expected_sha256 : str, optional
+        The file's digest when it was registered.
+    max_relative_std : float
+        Largest relative standard deviation of copies that are merged.
+    limits : TrackLimits, optional
+        Constants of the track rules.
+    order : {"file", "chain"}
+        Whether rows stand in track order, or have to be chained from neighbour to neighbour. Then
+        atd is the distance along the chain, and gives the order within a track.
+    split_on_angle : bool
+        Split tracks at sharp turns too (order "file" only).
+    platform, institution : str, optional
+        What the sample sheet says; taken before the file's header.
+    threads : int
+        Threads for parsing and projecting; the results do not depend on it.
+
+    Returns
+    -------
+    mapping
+        The ledger, as written.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be used; nothing is written then.
+    ConfigError
+        If `crs` or `order` is unknown.
+    BedsieveError
+        If the results cannot be written.
+    """
+    if order not in ORDERS:
+        raise ConfigError(
+            f"{survey}: order {order!r} is unknown; it is one of {', '.join(ORDERS)}."
+        )
+    header = read_header(csv_path)
+    with ExitStack() as stack:
+        ledger_part = stack.enter_context(replacing(ledger_path))
+        dropped_part = stack.enter_context(replacing(dropped_path))
+        points_part = stack.enter_context(replacing(points_path))
+        scratch = stack.enter_context(Scratch(points_part.with_suffix(".scratch"), SCRATCH_COLUMNS))
+        suspects = Suspects(expected_rows(csv_path))
+        with ThreadPoolExecutor(1) as beside:
+            digest = beside.submit(sha256_of, csv_path)
+            parse_into(scratch, suspects, csv_path, header, crs, threads)
+            sha256 = digest.result()
+        _check_digest(csv_path, sha256, expected_sha256)
+        settle_copies(scratch, suspects, max_relative_std)
+        find = _chain if order == "chain" else _split
+        tracks, number = find(scratch, limits or TrackLimits(), split_on_angle)
+        stamp = Stamp.of(survey, survey_no, header, tracks.method, platform, institution)
+        sink_points(points(scratch, tracks, stamp, covariates), stamp, points_part)
+        sink(_dropped(scratch), DROPPED_SCHEMA, dropped_part)
+        document = ledger(
+            survey=survey,
+            survey_no=survey_no,
+            file=Path(csv_path).name,
+            sha256=sha256,
+            counts=_counts(scratch),
+            track_method=tracks.method,
+            tracks=number,
+            order=order,
+            header=header,
+            notes=_notes(csv_path, header, scratch, order, covariates),
+        )
+        write_json(document, ledger_part)
+    return document
+
+
+def _check_digest(path: str | Path, found: str, expected: str | None) -> None:
+    if expected and found != expected.lower():
+        raise InputError(
+            path,
+            f"the file has changed since it was registered: its sha256 is {found}, "
+            f"the sheet says {expected.lower()}",
+            "Fetch the registered file again, or run `register` to take the new one",
+        )
+
+
+def _kept(scratch: Scratch, columns: tuple[str, ...]) -> Iterator[Chunk]:
+    for start, stop in scratch.spans():
+        kept = np.flatnonzero(scratch.read("code", start, stop) == KEPT)
+        yield kept + start, tuple(scratch.read(name, start, stop)[kept] for name in columns)
+
+
+def _split(scratch: Scratch, limits: TrackLimits, split_on_angle: bool) -> tuple[Tracks, int]:
+    tracks = find_tracks(lambda columns: _kept(scratch, columns), limits, split_on_angle)
+    return tracks, len(tracks.starts) + 1 if _counts(scratch)[KEPT] else 0
+
+
+def _chain(scratch: Scratch, limits: TrackLimits, split_on_angle: bool) -> tuple[Tracks, int]:
+    # A walk needs all points at once; the surveys that want it are small.
+    chunks = list(_kept(scratch, ("east", "north")))
+    rows, east, north = (
+        np.concatenate([np.empty(0, dtype), *parts])
+        for dtype, parts in (
+            (np.int64, [rows for rows, _ in chunks]),
+            (np.float64, [values[0] for _, values in chunks]),
+            (np.float64, [values[1] for _, values in chunks]),
+        )
+    )
+    _, track, distance = chain_order(east, north, limits.step)
+    scratch.add_column("track_id", "i4", 0)
+    scratch.put("track_id", rows, track)
+    scratch.put("atd", rows, distance)
+    return Tracks("chain", np.empty(0, np.int64)), int(track.max(initial=-1)) + 1
+
+
+def _counts(scratch: Scratch) -> NDArray[np.int64]:
+    counts = np.zeros(len(CODES), np.int64)
+    for span in scratch.spans():
+        counts += np.bincount(scratch.read("code", *span), minlength=len(CODES))
+    return counts
+
+
+def _dropped(scratch: Scratch) -> Iterator[pl.DataFrame]:
+    for start, stop in scratch.spans():
+        merged = scratch.read("kept_row", start, stop) if scratch.has("kept_row") else None
+        frame = dropped_rows(start, scratch.read("code", start, stop), merged)
+        if len(frame):
+            yield frame
+
+
+def _notes(
+    path: str | Path,
+    header: Header,
+    scratch: Scratch,
+    order: str,
+    covariates: Sampler | None,
+) -> list[str]:
+    notes = [] if header.fields else ["the file has no #key: value lines"]
+    notes += [f"the file has no column {heading}" for heading in header.absent]
+    if not scratch.rows:
+        notes.append("the file has no rows below its header")
+    elif not _counts(scratch)[KEPT]:
+        notes.append("no row of the file is left")
+    if not ends_with_newline(path):
+        notes.append("the last line has no line end: if the file was cut off, its last value is")
+    if order == "chain":
+        notes.append(
+            "rows are chained from neighbour to neighbour; atd is measured along the chain"
+        )
+    return notes + list(covariates.notes if covariates else ())
