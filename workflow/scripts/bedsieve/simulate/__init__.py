@@ -1,0 +1,1 @@
+"""A small Antarctica in Bedmap's format, with known errors."""

@@ -1,0 +1,47 @@
+"""`python -m bedsieve.simulate`: make flight lines of any size in a folder.
+
+In: the number of points and of surveys, a seed. Out: what `scale_files.write_scale` writes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from bedsieve.errors import BedsieveError
+from bedsieve.simulate.scale_files import FORMATS, write_scale
+from bedsieve.simulate.scale_plan import BEDMAP_POINTS
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bedsieve.simulate",
+        description="Simulate radar points along flight lines over Antarctica, as dense and as "
+        "unevenly spread as Bedmap's, for benchmarks and rehearsals.",
+    )
+    parser.add_argument("--points", type=int, default=BEDMAP_POINTS, help="default: %(default)s")
+    parser.add_argument("--surveys", type=int, help="default: Bedmap's 151 in proportion")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], dest="form")
+    parser.add_argument("--tile-size", type=float, default=500_000.0, help="metres, %(default)s")
+    chosen = parser.parse_args(arguments)
+    try:
+        write_scale(
+            chosen.out,
+            chosen.points,
+            chosen.surveys,
+            seed=chosen.seed,
+            form=chosen.form,
+            tile_size=chosen.tile_size,
+        )
+    except (BedsieveError, ValueError) as error:
+        print(f"bedsieve: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
