@@ -1,0 +1,1 @@
+"""Geometry of points: tiles, halos, neighbours, double hits, crossings."""
