@@ -1,0 +1,59 @@
+"""The words for a flagged point."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from bedsieve.ensemble.reasons import PHRASES, Phrase, reasons
+
+
+def test_thicker_and_thinner_along_the_track() -> None:
+    frame = pl.DataFrame(
+        {"score_along_track": [0.93, 0.999], "along_track.residual": [187.4, -1204.0]}
+    )
+    assert reasons(frame).to_list() == [
+        "187 m thicker than the median of its 8 neighbours along the track (along_track score 0.93)",
+        "1204 m thinner than the median of its 8 neighbours along the track (along_track score 0.99)",
+    ]
+
+
+def test_small_lengths_keep_a_decimal() -> None:
+    frame = pl.DataFrame(
+        {"score_along_track": [0.8, 0.8, 0.8], "along_track.residual": [3.44, 9.94, 9.96]}
+    )
+    assert [text.split(" thicker")[0] for text in reasons(frame)] == ["3.4 m", "9.9 m", "10 m"]
+
+
+def test_members_come_by_score_and_quiet_ones_are_left_out() -> None:
+    frame = pl.DataFrame(
+        {"score_gnn": [0.7, 0.2], "score_pca": [0.9, 0.3], "score_gae": [0.1, None]}
+    )
+    assert reasons(frame).to_list() == ["pca score 0.90; gnn score 0.70", "pca score 0.30"]
+
+
+def test_float32_scores_do_not_lose_a_hundredth() -> None:
+    frame = pl.DataFrame({"score_gnn": [0.7, 0.29, 1.0]}, schema={"score_gnn": pl.Float32})
+    assert reasons(frame).to_list() == ["gnn score 0.70", "gnn score 0.29", "gnn score 1.00"]
+
+
+def test_missing_evidence_leaves_name_and_score() -> None:
+    frame = pl.DataFrame(
+        {"score_along_track": [0.93], "along_track.residual": [None]},
+        schema_overrides={"along_track.residual": pl.Float32},
+    )
+    assert reasons(frame).to_list() == ["along_track score 0.93"]
+    assert reasons(frame.drop("along_track.residual")).to_list() == ["along_track score 0.93"]
+
+
+def test_no_score_no_reason() -> None:
+    frame = pl.DataFrame({"score_gnn": [None]}, schema={"score_gnn": pl.Float32})
+    assert reasons(frame).to_list() == [None]
+    assert reasons(frame.clear()).to_list() == []
+
+
+def test_a_detector_brings_its_own_phrase() -> None:
+    phrase = Phrase(("family",), lambda of: pl.format("belongs to outlier family {}", of("family")))
+    frame = pl.DataFrame({"score_carving": [0.8], "carving.family": [3]})
+    assert reasons(frame, {**PHRASES, "carving": phrase}).to_list() == [
+        "belongs to outlier family 3 (carving score 0.80)"
+    ]

@@ -1,0 +1,1 @@
+"""One score, one flag and one reason a point."""

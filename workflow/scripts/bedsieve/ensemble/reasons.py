@@ -1,0 +1,116 @@
+"""The reason of a flagged point in words, from the evidence that its detectors left in their tables.
+
+Goes in: a frame with the members' scores and evidence. Comes out: one text a row, the member with the
+highest score first. `PHRASES` says what a detector's evidence means; a detector without an entry is named
+with its score alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+TELLING_SCORE = 0.5
+"""Members that score at least this are named in a reason, and always the highest (ours)."""
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """What one detector's evidence means.
+
+    Parameters
+    ----------
+    evidence : tuple of str
+        Columns of the detector's score table that the words are made of.
+    words : callable
+        Takes a column expression by evidence name and returns a text expression, null where the evidence
+        is missing.
+    """
+
+    evidence: tuple[str, ...]
+    words: Callable[[Callable[[str], pl.Expr]], pl.Expr]
+
+
+def metres(value: pl.Expr) -> pl.Expr:
+    """An unsigned length in words: ``187 m``, and ``3.4 m`` below 10 m."""
+    size = value.abs()
+    whole = size.round(0).cast(pl.Int64).cast(pl.String)
+    return pl.when(size < 9.95).then(size.round(1).cast(pl.String)).otherwise(whole) + " m"
+
+
+def _along_track(evidence: Callable[[str], pl.Expr]) -> pl.Expr:
+    residual = evidence("residual").cast(pl.Float64).fill_nan(None)
+    side = pl.when(residual >= 0).then(pl.lit("thicker")).otherwise(pl.lit("thinner"))
+    place = " than the median of its 8 neighbours along the track"
+    return metres(residual) + " " + side + place
+
+
+PHRASES: dict[str, Phrase] = {
+    "along_track": Phrase(evidence=("residual",), words=_along_track),
+}
+
+
+def evidence_column(member: str, name: str) -> str:
+    """The name under which a member's evidence stands in the frame given to `reasons`."""
+    return f"{member}.{name}"
+
+
+def reasons(frame: pl.DataFrame, phrases: Mapping[str, Phrase] = PHRASES) -> pl.Series:
+    """Say why each row stands out.
+
+    Parameters
+    ----------
+    frame : DataFrame, n rows
+        score_{member} for each member, and {member}.{evidence} for what the members' phrases need.
+    phrases : mapping of str to Phrase
+        By member.
+
+    Returns
+    -------
+    Series of str, n
+        For instance ``187 m thicker than the median of its 8 neighbours along the track (along_track
+        score 0.93); gnn score 0.71``. Null where no member has a score.
+    """
+    members = [name.removeprefix("score_") for name in frame.columns if name.startswith("score_")]
+    if not members or frame.height == 0:
+        return pl.Series("reason", [None] * frame.height, dtype=pl.String)
+    texts = frame.select(
+        _sentence(member, frame.columns, phrases).alias(member) for member in members
+    )
+    scores = np.column_stack(
+        [frame[f"score_{m}"].fill_null(float("nan")).to_numpy().astype(float) for m in members]
+    )
+    return _joined(texts, np.where(np.isnan(scores), -1.0, scores))
+
+
+def _joined(texts: pl.DataFrame, scores: NDArray[np.float64]) -> pl.Series:
+    ranked = np.argsort(-scores, axis=1, kind="stable")
+    scores = np.take_along_axis(scores, ranked, axis=1)
+    sentences = np.column_stack([texts[name].to_numpy() for name in texts.columns]).astype(object)
+    sentences = np.take_along_axis(sentences, ranked, axis=1)
+    told = scores >= TELLING_SCORE
+    told[:, 0] = scores[:, 0] >= 0
+    lines = [
+        "; ".join(row[keep]) if keep[0] else None for row, keep in zip(sentences, told, strict=True)
+    ]
+    return pl.Series("reason", lines, dtype=pl.String)
+
+
+def _sentence(member: str, columns: Sequence[str], phrases: Mapping[str, Phrase]) -> pl.Expr:
+    score = pl.col(f"score_{member}").cast(pl.Float64)
+    # Cut, not rounded: 0.996 must not read as a full 1.00.
+    hundredths = (score * 100 + 1e-4).floor().cast(pl.Int64)
+    shown = pl.format("{}.{}", hundredths // 100, (hundredths % 100).cast(pl.String).str.zfill(2))
+    bare = pl.format(f"{member} score {{}}", shown)
+    phrase = phrases.get(member)
+    if phrase is None:
+        return bare
+    needed = [evidence_column(member, name) for name in phrase.evidence]
+    if not set(needed) <= set(columns):
+        return bare
+    words = phrase.words(lambda name: pl.col(evidence_column(member, name)))
+    return pl.coalesce(pl.format(f"{{}} ({member} score {{}})", words, shown), bare)

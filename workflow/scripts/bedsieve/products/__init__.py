@@ -1,0 +1,1 @@
+"""What users open: CSVs, GeoParquet, tables, maps."""

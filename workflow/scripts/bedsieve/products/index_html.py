@@ -1,0 +1,116 @@
+"""The front page of a run: summary, maps, profiles and surveys on one page that needs no other file.
+
+Goes in: the summary and the pictures. Comes out: index.html, with the pictures inside it, so that it can be
+mailed or put anywhere.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from bedsieve.errors import InputError
+from bedsieve.files import write_text
+from bedsieve.products.summary import ENSEMBLE, Summary
+from bedsieve.products.summary_html import page, scores_html, surveys_html
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of the page: its PNG file, a heading and a caption."""
+
+    path: str | Path
+    heading: str
+    caption: str
+
+
+CAPTIONS = {
+    "thickness": (
+        "Ice thickness and flagged points",
+        "Mean thickness of the points in a pixel; flagged points are drawn on top, larger than they are.",
+    ),
+    "score_density": (
+        "Where high scores crowd",
+        "Share of flagged points in square cells. A cell with a high share holds a bad line, a bad sector, "
+        "or terrain that the detectors do not understand.",
+    ),
+    "score": ("Ensemble score", "Mean ensemble score of the points in a pixel."),
+    "coverage": ("Coverage", "How many points there are in a pixel."),
+    "profiles": (
+        "Worst track sections",
+        "Thickness along the track, growing downwards; the sections with the highest sum of flagged scores, "
+        "one a track. Orange points are flagged.",
+    ),
+}
+"""Heading and caption of a picture by the stem of its file name."""
+
+
+def picture(path: str | Path) -> Picture:
+    """A picture with the heading and caption that belong to its file name."""
+    stem = Path(path).stem
+    detector = stem.removeprefix("detector_")
+    fallback = (f"Detector {detector}", f"Mean score of {detector} for the points in a pixel.")
+    return Picture(path, *CAPTIONS.get(stem, fallback))
+
+
+def write_index(
+    summary: Summary,
+    pictures: Sequence[str | Path],
+    region: str,
+    threshold: float,
+    out: str | Path,
+    notes: Sequence[str] = (),
+) -> None:
+    """Write the front page.
+
+    Parameters
+    ----------
+    summary : Summary
+        Tables of the run.
+    pictures : sequence of path-like
+        PNG files in the order to show them.
+    region : str
+        What the run is of.
+    threshold : float
+        Ensemble score from which a point is flagged.
+    out : path-like
+        The page to write.
+    notes : sequence of str
+        What a reader must know first, such as covariates or detectors left out.
+
+    Raises
+    ------
+    InputError
+        If a picture is missing.
+    """
+    flagged = int(summary.surveys["flagged"].sum())
+    scored = summary.scores.filter(detector=ENSEMBLE, kind="band")["count"].sum()
+    share = f"{100 * flagged / scored:.2g} %" if scored else "–"
+    parts = [
+        f"<h1>{escape(region)}: ice thicknesses to look at</h1>",
+        f'<p class="lead">{summary.points:,} points of {summary.surveys.height} surveys, {flagged:,} '
+        f"of them flagged ({share} of those scored), at an ensemble score of {threshold:g} or more.</p>",
+    ]
+    if notes:
+        items = "".join(f"<li>{escape(note)}</li>" for note in notes)
+        parts.append(f'<ul class="notes">{items}</ul>')
+    shown = [_figure(picture(path)) for path in pictures]
+    parts += shown[:1]
+    parts += ["<h2>Scores</h2>", scores_html(summary), *shown[1:]]
+    parts += ["<h2>Surveys</h2>", surveys_html(summary)]
+    write_text(page(f"{region}: bedsieve", "\n".join(parts)), out)
+
+
+def _figure(picture: Picture) -> str:
+    path = Path(picture.path)
+    if not path.exists():
+        raise InputError(path, "the picture is missing", "Run the workflow for it first")
+    data = base64.b64encode(path.read_bytes()).decode("ascii")
+    heading = escape(picture.heading)
+    return (
+        f'<h2>{heading}</h2>\n<figure><img alt="{heading}" src="data:image/png;base64,{data}">'
+        f"<figcaption>{escape(picture.caption)}</figcaption></figure>"
+    )
