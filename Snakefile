@@ -1,0 +1,57 @@
+# bedsieve: from raw survey CSVs to scored points.
+# This file only configures and includes. It reads three small tables and neither writes, downloads nor opens data.
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+sys.path.insert(0, str(Path(workflow.basedir, "workflow", "scripts")))
+
+from bedsieve.config import validate as validate_config
+from bedsieve.errors import BedsieveError
+from bedsieve.plan import Plan
+
+
+configfile: "config/config.yaml"
+
+
+try:
+    validate_config(config)
+    PLAN = Plan.from_config(config)
+except BedsieveError as error:
+    raise WorkflowError(str(error)) from None
+
+
+RAW = config["paths"]["raw"]
+RESULTS = config["paths"]["results"]
+
+
+report: "report/workflow.rst"
+
+
+wildcard_constraints:
+    survey="|".join(map(re.escape, PLAN.surveys)) or "no_survey",
+    tile=r"x-?\d+_y-?\d+",
+
+
+localrules:
+    all,
+    register,
+
+
+include: "rules/common.smk"
+include: "rules/surveys.smk"
+include: "rules/tiles.smk"
+include: "rules/graph.smk"
+include: "rules/detectors.smk"
+include: "rules/ensemble.smk"
+include: "rules/products.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        everything,

@@ -1,0 +1,98 @@
+# Input functions and resource estimates; nothing else. None opens a file: all they know is PLAN and config.
+import re
+
+from bedsieve.code_digest import code_digest
+from bedsieve.plan import megabytes, minutes
+
+ENVS = Path(workflow.basedir, "envs")
+
+
+def code(script, env):
+    """A lazily computed digest of a script, all that it imports and its environment file."""
+    return lambda wildcards: code_digest(script, str(ENVS / f"{env}.yaml"))
+
+
+def env(name):
+    return str(ENVS / f"{name}.yaml")
+
+
+def everything(wildcards):
+    """What `snakemake` makes without further words."""
+    try:
+        PLAN.check()
+    except BedsieveError as error:
+        raise WorkflowError(str(error)) from None
+    return [
+        *expand(f"{RESULTS}/products/surveys/{{survey}}.csv", survey=PLAN.surveys),
+        *expand(f"{RESULTS}/tiles/{{tile}}/edges.arrow", tile=PLAN.tiles),
+        *PRODUCTS,
+    ]
+
+
+def tile_sources(wildcards):
+    """Harmonised surveys that lie in a tile or within its reach."""
+    return expand(
+        f"{RESULTS}/surveys/{{survey}}.parquet",
+        survey=PLAN.surveys_of(wildcards.tile, within=PLAN.reach),
+    )
+
+
+def tile_member(detector):
+    """Score tables of a detector for the points of a tile."""
+
+    def paths(wildcards):
+        return expand(
+            f"{RESULTS}/surveys/{{survey}}.scores/{detector}.parquet",
+            survey=PLAN.surveys_of(wildcards.tile),
+        )
+
+    return paths
+
+
+def of_survey_tiles(name):
+    """An artefact of each tile that holds points of the survey."""
+
+    def paths(wildcards):
+        return expand(f"{RESULTS}/tiles/{{tile}}/{name}", tile=PLAN.tiles_of(wildcards.survey))
+
+    return paths
+
+
+def of_all_tiles(name):
+    return expand(f"{RESULTS}/tiles/{{tile}}/{name}", tile=PLAN.tiles)
+
+
+def of_all_surveys(name):
+    return expand(f"{RESULTS}/surveys/{{survey}}{name}", survey=PLAN.surveys)
+
+
+def survey_mb(bytes_per_point, base=600):
+    return lambda wildcards, attempt: megabytes(
+        PLAN.points_of_survey(wildcards.survey), bytes_per_point, base, attempt
+    )
+
+
+def tile_mb(bytes_per_point, base=600):
+    return lambda wildcards, attempt: megabytes(
+        PLAN.points_of_tile(wildcards.tile), bytes_per_point, base, attempt
+    )
+
+
+def all_mb(bytes_per_point, base=600):
+    return lambda wildcards, attempt: megabytes(PLAN.points(), bytes_per_point, base, attempt)
+
+
+def survey_minutes(points_per_second):
+    return lambda wildcards, attempt: minutes(
+        PLAN.points_of_survey(wildcards.survey), points_per_second, attempt
+    )
+
+
+def tile_minutes(points_per_second):
+    return lambda wildcards, attempt: minutes(
+        PLAN.points_of_tile(wildcards.tile), points_per_second, attempt
+    )
+
+
+def all_minutes(points_per_second):
+    return lambda wildcards, attempt: minutes(PLAN.points(), points_per_second, attempt)

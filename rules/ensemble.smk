@@ -1,0 +1,29 @@
+# One score, one flag and one reason a point.
+MEMBERS = config["ensemble"]["members"]
+
+
+rule ensemble:
+    input:
+        points=f"{RESULTS}/tiles/{{tile}}/points.parquet",
+        along_track=branch("along_track" in MEMBERS, tile_member("along_track")),
+    output:
+        f"{RESULTS}/tiles/{{tile}}/ensemble.parquet",
+    log:
+        f"{RESULTS}/logs/ensemble/{{tile}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/ensemble/{{tile}}.tsv"
+    params:
+        code=code("ensemble.py", "graph"),
+        members=MEMBERS,
+        weights=config["ensemble"]["weights"],
+        threshold=config["ensemble"]["threshold"],
+    conda:
+        env("graph")
+    threads: 2
+    resources:
+        mem_mb=tile_mb(200),
+        runtime=tile_minutes(500_000),
+    message:
+        "Combine the scores of tile {wildcards.tile}"
+    script:
+        "../workflow/scripts/ensemble.py"

@@ -1,0 +1,248 @@
+# What users open: CSVs, GeoParquet, tables, maps, and one page that shows them.
+MAPS = {
+    name: f"{RESULTS}/products/maps/{name}.png"
+    for name in [
+        "thickness",
+        "score",
+        "score_density",
+        "coverage",
+        *(f"detector_{member}" for member in MEMBERS),
+    ]
+}
+SURVEY_NAMES = {survey.survey_no: name for name, survey in PLAN.surveys.items()}
+PRODUCTS = [
+    f"{RESULTS}/products/flagged.parquet",
+    f"{RESULTS}/products/ledger.tsv",
+    f"{RESULTS}/products/summary.tsv",
+    f"{RESULTS}/products/surveys.tsv",
+    *MAPS.values(),
+    f"{RESULTS}/products/profiles.png",
+    f"{RESULTS}/report/index.html",
+]
+
+
+rule survey_csv:
+    input:
+        raw=f"{RAW}/{{survey}}.csv",
+        points=f"{RESULTS}/surveys/{{survey}}.parquet",
+        dropped=f"{RESULTS}/surveys/{{survey}}.dropped.parquet",
+        ensembles=of_survey_tiles("ensemble.parquet"),
+        duplicates=of_survey_tiles("duplicates.parquet"),
+    output:
+        f"{RESULTS}/products/surveys/{{survey}}.csv",
+    log:
+        f"{RESULTS}/logs/survey_csv/{{survey}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/survey_csv/{{survey}}.tsv"
+    params:
+        code=code("survey_csv.py", "report"),
+        members=MEMBERS,
+        surveys=SURVEY_NAMES,
+    conda:
+        env("report")
+    threads: 2
+    resources:
+        mem_mb=survey_mb(200),
+        runtime=survey_minutes(100_000),
+    message:
+        "Give {wildcards.survey} back with its scores"
+    script:
+        "../workflow/scripts/survey_csv.py"
+
+
+rule ledger:
+    input:
+        surveys=of_all_surveys(".ledger.json"),
+        tiles=of_all_tiles("ledger.json"),
+    output:
+        report(
+            f"{RESULTS}/products/ledger.tsv",
+            caption="../report/ledger.rst",
+            category="Tables",
+            labels={"table": "ledger"},
+        ),
+    log:
+        f"{RESULTS}/logs/ledger.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/ledger.tsv"
+    params:
+        code=code("ledger.py", "report"),
+    conda:
+        env("report")
+    threads: 1
+    resources:
+        mem_mb=600,
+        runtime=5,
+    message:
+        "Account for every row"
+    script:
+        "../workflow/scripts/ledger.py"
+
+
+rule flagged:
+    input:
+        points=of_all_tiles("points.parquet"),
+        ensembles=of_all_tiles("ensemble.parquet"),
+    output:
+        f"{RESULTS}/products/flagged.parquet",
+    log:
+        f"{RESULTS}/logs/flagged.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/flagged.tsv"
+    params:
+        code=code("flagged.py", "report"),
+        crs=config["region"]["crs"],
+        surveys=SURVEY_NAMES,
+        members=MEMBERS,
+    conda:
+        env("report")
+    threads: 2
+    resources:
+        mem_mb=all_mb(40, base=1000),
+        runtime=all_minutes(1_000_000),
+    message:
+        "Write the flagged points as GeoParquet"
+    script:
+        "../workflow/scripts/flagged.py"
+
+
+rule summary:
+    input:
+        points=of_all_tiles("points.parquet"),
+        ensembles=of_all_tiles("ensemble.parquet"),
+        along_track=branch(
+            "along_track" in MEMBERS, of_all_surveys(".scores/along_track.parquet")
+        ),
+    output:
+        bands=report(
+            f"{RESULTS}/products/summary.tsv",
+            caption="../report/summary.rst",
+            category="Tables",
+            labels={"table": "score bands"},
+        ),
+        surveys=report(
+            f"{RESULTS}/products/surveys.tsv",
+            caption="../report/surveys.rst",
+            category="Tables",
+            labels={"table": "surveys"},
+        ),
+    log:
+        f"{RESULTS}/logs/summary.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/summary.tsv"
+    params:
+        code=code("summary.py", "report"),
+        members=MEMBERS,
+        surveys=SURVEY_NAMES,
+    conda:
+        env("report")
+    threads: 2
+    resources:
+        mem_mb=all_mb(20, base=1000),
+        runtime=all_minutes(1_000_000),
+    message:
+        "Count the points by score"
+    script:
+        "../workflow/scripts/summary.py"
+
+
+rule maps:
+    input:
+        points=of_all_tiles("points.parquet"),
+        ensembles=of_all_tiles("ensemble.parquet"),
+    output:
+        **{
+            name: report(
+                path,
+                caption=f"../report/{name if name in ('thickness', 'score', 'score_density', 'coverage') else 'detector'}.rst",
+                category="Maps",
+                labels={"map": name.replace("_", " ")},
+            )
+            for name, path in MAPS.items()
+        },
+    log:
+        f"{RESULTS}/logs/maps.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/maps.tsv"
+    params:
+        code=code("maps.py", "report"),
+        members=MEMBERS,
+        region=config["region"]["name"],
+        crs=config["region"]["crs"],
+        tile_size=config["region"]["tile_size"],
+        threshold=config["ensemble"]["threshold"],
+    conda:
+        env("report")
+    threads: 2
+    resources:
+        mem_mb=lambda wildcards, attempt: megabytes(0, 0, 4000, attempt),
+        runtime=all_minutes(500_000),
+    message:
+        "Draw the maps"
+    script:
+        "../workflow/scripts/maps.py"
+
+
+rule profiles:
+    input:
+        points=of_all_tiles("points.parquet"),
+        ensembles=of_all_tiles("ensemble.parquet"),
+        surveys=of_all_surveys(".parquet"),
+    output:
+        report(
+            f"{RESULTS}/products/profiles.png",
+            caption="../report/profiles.rst",
+            category="Tracks",
+            labels={"figure": "worst sections"},
+        ),
+    log:
+        f"{RESULTS}/logs/profiles.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/profiles.tsv"
+    params:
+        code=code("profiles.py", "report"),
+        region=config["region"]["name"],
+        surveys=SURVEY_NAMES,
+    conda:
+        env("report")
+    threads: 2
+    resources:
+        mem_mb=all_mb(20, base=2000),
+        runtime=all_minutes(1_000_000),
+    message:
+        "Draw the track sections that stand out most"
+    script:
+        "../workflow/scripts/profiles.py"
+
+
+rule index:
+    input:
+        bands=f"{RESULTS}/products/summary.tsv",
+        surveys=f"{RESULTS}/products/surveys.tsv",
+        pictures=[*MAPS.values(), f"{RESULTS}/products/profiles.png"],
+        ledgers=of_all_surveys(".ledger.json"),
+    output:
+        report(
+            f"{RESULTS}/report/index.html",
+            caption="../report/index.rst",
+            category="Overview",
+            labels={"page": "all on one page"},
+        ),
+    log:
+        f"{RESULTS}/logs/index.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/index.tsv"
+    params:
+        code=code("index.py", "report"),
+        region=config["region"]["name"],
+        threshold=config["ensemble"]["threshold"],
+    conda:
+        env("report")
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    message:
+        "Put all on one page"
+    script:
+        "../workflow/scripts/index.py"

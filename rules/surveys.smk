@@ -1,0 +1,127 @@
+# From raw CSVs to harmonised surveys: fetch (or simulate, in the demo), register, harmonise.
+SIMULATE = config["simulate"]
+GRIDS = sorted({grid["path"] for grid in config["covariates"].values()})
+
+if SIMULATE:
+
+    rule simulate:
+        output:
+            csv=expand(f"{RAW}/{{survey}}.csv", survey=PLAN.surveys),
+            grids=GRIDS,
+            truth=f"{RESULTS}/simulate/truth.parquet",
+        log:
+            f"{RESULTS}/logs/simulate.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/simulate.tsv"
+        params:
+            code=code("simulate.py", "geo"),
+            settings=SIMULATE,
+        conda:
+            env("geo")
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=10,
+        message:
+            "Make a small Antarctica with known errors"
+        script:
+            "../workflow/scripts/simulate.py"
+
+else:
+
+    rule fetch:
+        output:
+            f"{RAW}/{{survey}}.csv",
+        log:
+            f"{RESULTS}/logs/fetch/{{survey}}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/fetch/{{survey}}.tsv"
+        params:
+            code=code("fetch.py", "geo"),
+            url=lambda wildcards: PLAN.surveys[wildcards.survey].url,
+            sha256=lambda wildcards: PLAN.surveys[wildcards.survey].sha256,
+            note=lambda wildcards: PLAN.surveys[wildcards.survey].note,
+        conda:
+            env("geo")
+        threads: 1
+        retries: 2
+        resources:
+            mem_mb=500,
+            runtime=240,
+            downloads=1,
+        message:
+            "Fetch {wildcards.survey}"
+        script:
+            "../workflow/scripts/fetch.py"
+
+
+rule scan:
+    input:
+        f"{RAW}/{{survey}}.csv",
+    output:
+        f"{RESULTS}/register/{{survey}}.tsv",
+    log:
+        f"{RESULTS}/logs/scan/{{survey}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/scan/{{survey}}.tsv"
+    params:
+        code=code("scan.py", "geo"),
+        crs=config["region"]["crs"],
+        tile_size=config["region"]["tile_size"],
+    conda:
+        env("geo")
+    threads: 2
+    resources:
+        mem_mb=lambda wildcards, attempt: megabytes(0, 0, 1000, attempt),
+        runtime=survey_minutes(400_000),
+    message:
+        "Scan which tiles {wildcards.survey} lies in"
+    script:
+        "../workflow/scripts/scan.py"
+
+
+rule register:
+    input:
+        expand(f"{RESULTS}/register/{{survey}}.tsv", survey=PLAN.surveys),
+    log:
+        f"{RESULTS}/logs/register.log",
+    params:
+        coverage=config["paths"]["coverage"],
+    threads: 1
+    conda:
+        env("geo")
+    message:
+        "Write what was scanned into {params.coverage}"
+    script:
+        "../workflow/scripts/register.py"
+
+
+rule harmonise:
+    input:
+        csv=f"{RAW}/{{survey}}.csv",
+        grids=GRIDS,
+    output:
+        points=f"{RESULTS}/surveys/{{survey}}.parquet",
+        dropped=f"{RESULTS}/surveys/{{survey}}.dropped.parquet",
+        ledger=f"{RESULTS}/surveys/{{survey}}.ledger.json",
+    log:
+        f"{RESULTS}/logs/harmonise/{{survey}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/harmonise/{{survey}}.tsv"
+    params:
+        code=code("harmonise.py", "geo"),
+        sheet=lambda wildcards: PLAN.surveys[wildcards.survey].harmonise_params(),
+        scanned=lambda wildcards: PLAN.scanned_sha256(wildcards.survey),
+        crs=config["region"]["crs"],
+        covariates=config["covariates"],
+        split_on_angle=config["ingest"]["split_on_angle"],
+    conda:
+        env("geo")
+    threads: 2
+    resources:
+        mem_mb=survey_mb(8, base=1000),
+        runtime=survey_minutes(200_000),
+    message:
+        "Harmonise {wildcards.survey}"
+    script:
+        "../workflow/scripts/harmonise.py"

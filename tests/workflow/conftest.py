@@ -1,0 +1,101 @@
+"""A copy of the project in a temporary folder, and ways to plan and run it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+_PARTS = ("Snakefile", "rules", "envs", "config", "profiles", "report", "workflow")
+
+
+class Project:
+    """The project's files in a folder of their own, with one overlay configuration."""
+
+    def __init__(self, folder: Path, overlay: str = "config/demo.yaml") -> None:
+        self.folder, self.overlay = folder, overlay
+        for part in _PARTS:
+            source = ROOT / part
+            if source.is_dir():
+                ignore = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(source, folder / part, ignore=ignore, dirs_exist_ok=True)
+            else:
+                shutil.copy2(source, folder / part)
+
+    def configure(self, **sections: object) -> None:
+        """Change sections of the overlay."""
+        path = self.folder / self.overlay
+        document = yaml.safe_load(path.read_text()) if path.exists() else {}
+        for name, value in sections.items():
+            if isinstance(value, dict) and isinstance(document.get(name), dict):
+                document[name] = document[name] | value
+            else:
+                document[name] = value
+        path.write_text(yaml.safe_dump(document, sort_keys=False))
+
+    def command(self, *arguments: str) -> list[str]:
+        return [
+            *(sys.executable, "-m", "snakemake"),
+            *("--configfile", self.overlay),
+            *("--cores", "2"),
+            *arguments,
+        ]
+
+    def snakemake(self, *arguments: str, timeout: int = 600) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake in the folder; standard error joins standard output."""
+        return subprocess.run(
+            self.command(*arguments),
+            cwd=self.folder,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            timeout=timeout,
+            env=environment(),
+        )
+
+    def run(self, *arguments: str) -> str:
+        """Run Snakemake, which must succeed; its output."""
+        done = self.snakemake(*arguments)
+        assert done.returncode == 0, done.stdout[-4000:]
+        return done.stdout
+
+    def plan(self, *arguments: str) -> Counter[str]:
+        """Jobs of a dry run, by rule; empty if there is nothing to be done."""
+        return job_counts(self.run("--dry-run", *arguments))
+
+    def path(self, name: str) -> Path:
+        return self.folder / name
+
+    def register(self, *arguments: str) -> None:
+        """Scan all surveys and write their coverage."""
+        self.run("register", *arguments)
+
+
+def environment() -> dict[str, str]:
+    keep = {key: value for key, value in os.environ.items() if not key.startswith("SNAKEMAKE")}
+    return keep | {"COLUMNS": "200", "NO_COLOR": "1"}
+
+
+def job_counts(output: str) -> Counter[str]:
+    """The table «Job stats» of Snakemake's output."""
+    found = re.search(r"^Job stats:\njob +count\n[- ]+\n(.*?)^total", output, re.M | re.S)
+    if found is None:
+        assert "Nothing to be done" in output, output[-4000:]
+        return Counter()
+    rows = (line.rsplit(maxsplit=1) for line in found[1].splitlines())
+    return Counter({rule.strip(): int(count) for rule, count in rows})
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """The project with the demo's configuration; nothing has been run."""
+    return Project(tmp_path)

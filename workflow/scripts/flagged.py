@@ -1,0 +1,14 @@
+"""Write the flagged points as GeoParquet."""
+
+from bedsieve.job import job
+
+with job(snakemake.log[0], snakemake.threads):
+    from bedsieve.products.flagged import write_flagged
+
+    write_flagged(
+        list(zip(snakemake.input.points, snakemake.input.ensembles, strict=True)),
+        snakemake.params.surveys,
+        snakemake.params.crs,
+        snakemake.output[0],
+        snakemake.params.members,
+    )

@@ -1,0 +1,13 @@
+"""Count the points by band of score, and the flagged ones by survey."""
+
+from bedsieve.job import job
+
+with job(snakemake.log[0], snakemake.threads):
+    from bedsieve.products.summary import summarise, write_summary
+
+    summary = summarise(
+        list(zip(snakemake.input.points, snakemake.input.ensembles, strict=True)),
+        {name: list(snakemake.input[name]) for name in snakemake.params.members},
+        snakemake.params.surveys,
+    )
+    write_summary(summary, snakemake.output.bands, snakemake.output.surveys)
