@@ -25,7 +25,9 @@ def imported(path: Path) -> set[Path]:
     for name in names:
         if name.split(".")[0] == "bedsieve":
             base = SCRIPTS.joinpath(*name.split("."))
-            files |= {file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()}
+            files |= {
+                file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()
+            }
     return files
 
 
@@ -59,7 +61,9 @@ def made(root: Path, **files: str) -> Path:
     return root
 
 
-def test_digest_changes_with_a_helper_two_imports_away_and_with_nothing_else(tmp_path: Path) -> None:
+def test_digest_changes_with_a_helper_two_imports_away_and_with_nothing_else(
+    tmp_path: Path,
+) -> None:
     def digest(folder: str, helper: str, stranger: str) -> str:
         root = made(
             tmp_path / folder,

@@ -10,14 +10,15 @@ import h5py
 import numpy as np
 import pytest
 import rasterio
+from rasterio import Affine
+from scipy.interpolate import RegularGridInterpolator
+from scipy.io import netcdf_file
+
 from bedsieve.errors import ConfigError, InputError
 from bedsieve.ingest import covariates as module
 from bedsieve.ingest.covariates import NAMES, Covariates
 from bedsieve.ingest.grids import open_grid
 from bedsieve.ingest.projection import project, unproject
-from rasterio import Affine
-from scipy.interpolate import RegularGridInterpolator
-from scipy.io import netcdf_file
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "real" / "byrd_covariates.nc"
 X, Y = np.arange(-5000.0, 5001, 500), np.arange(1000.0, 7001, 500)

@@ -17,6 +17,7 @@ SCRIPTS = ROOT / "workflow" / "scripts"
 PACKAGE_OF = {
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
+    "PIL": "pillow",
     "torch": "pytorch",
     "torch_geometric": "pytorch_geometric",
 }

@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
 from bedsieve.errors import BedsieveError
 from bedsieve.ingest.fetch import fetch
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -23,9 +24,8 @@ def test_target_appears_whole(tmp_path: Path) -> None:
 def test_failure_leaves_the_old_file_and_no_part(tmp_path: Path) -> None:
     target = tmp_path / "a.txt"
     write_text("old", target)
-    with pytest.raises(ZeroDivisionError), replacing(target) as part:
-        part.write_text("half")
-        raise ZeroDivisionError
+    with pytest.raises(FileNotFoundError), replacing(target) as part:
+        shutil.copy(tmp_path / "none", part)
     assert target.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
@@ -63,3 +63,14 @@ def test_parquet_is_the_same_from_frame_and_from_lazy_frame(tmp_path: Path) -> N
 def test_sha256(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     assert sha256_of(tmp_path / "a").startswith("ba7816bf8f01cfea")
+
+
+def test_leftovers_of_killed_jobs_are_cleared_and_strangers_are_not(tmp_path: Path) -> None:
+    mine = [tmp_path / ".a.tmp-1234.json", tmp_path / ".a.tmp-1234.scratch" / "column"]
+    strangers = [tmp_path / ".a.b.tmp-1234.json", tmp_path / ".a.tmp-1234.tsv"]
+    for path in (*mine, *strangers):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("half")
+    write_json({}, tmp_path / "a.json")
+    assert not any(path.exists() for path in mine)
+    assert all(path.exists() for path in strangers)

@@ -27,14 +27,19 @@ def run(body: str, log: Path) -> subprocess.CompletedProcess[str]:
 
 def test_threads_are_set_before_the_body(tmp_path: Path) -> None:
     log = tmp_path / "logs" / "a.log"
-    done = run("import os; print(os.environ['POLARS_MAX_THREADS'], os.environ['NUMBA_NUM_THREADS'])", log)
+    done = run(
+        "import os; print(os.environ['POLARS_MAX_THREADS'], os.environ['NUMBA_NUM_THREADS'])", log
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert log.read_text() == "3 3\n"
 
 
 def test_a_users_error_is_one_line_in_log_and_on_the_terminal(tmp_path: Path) -> None:
     log = tmp_path / "a.log"
-    done = run("from bedsieve.errors import InputError; raise InputError('x.csv', 'is odd', 'Mend it', 7)", log)
+    done = run(
+        "from bedsieve.errors import InputError; raise InputError('x.csv', 'is odd', 'Mend it', 7)",
+        log,
+    )
     assert done.returncode == 1
     assert done.stderr == "bedsieve: x.csv:7: is odd. Mend it.\n"
     assert log.read_text() == done.stderr

@@ -89,5 +89,7 @@ def test_estimates_grow_with_points_and_attempts() -> None:
 
 
 def test_a_reach_beyond_the_coverage_table_is_refused() -> None:
-    with pytest.raises(ConfigError, match="60000 m, but the coverage table lists tiles within 50000 m"):
+    with pytest.raises(
+        ConfigError, match="60000 m, but the coverage table lists tiles within 50000 m"
+    ):
         reach({"graph": {"hops": 3, "max_neighbour_distance": 20_000}})

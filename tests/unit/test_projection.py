@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from bedsieve.errors import ConfigError
 from bedsieve.ingest.projection import (
     as_crs,
@@ -13,8 +16,6 @@ from bedsieve.ingest.projection import (
     transform,
     unproject,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 # AWI_2007_ANTR_AIR_BM2 as study B prints it.
 GOLDEN_LON = np.array([13.9607, 13.9666, 13.9709])

@@ -6,8 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import bedsieve
 import pytest
+
+import bedsieve
 from bedsieve.errors import InputError
 from bedsieve.ingest.official import ARCHIVE, address, as_table, official_sheet
 from bedsieve.ingest.sheet import (

@@ -27,6 +27,7 @@ def survey(number: int, east: Any, north: Any, thickness: Any, **columns: Any) -
         "point_id": (np.uint64(number) << np.uint64(32)) + row.astype(np.uint64),
         "survey_no": np.full(n, number, np.uint32),
         "track_id": np.zeros(n, np.int32),
+        "track_seq": row.astype(np.uint32),
         "east": east,
         "north": north,
         "lon": east / 1e5,

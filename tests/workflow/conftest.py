@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-_PARTS = ("Snakefile", "rules", "envs", "config", "profiles", "report", "workflow")
+_PARTS = ("Snakefile", "rules", "envs", "config", "profiles", "report", "workflow", "tests/real")
 
 
 class Project:
@@ -99,3 +99,47 @@ def job_counts(output: str) -> Counter[str]:
 def project(tmp_path: Path) -> Project:
     """The project with the demo's configuration; nothing has been run."""
     return Project(tmp_path)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Project:
+    """The project with a demo of some thousand points, registered."""
+    return make_tiny(tmp_path)
+
+
+def make_tiny(folder: Path) -> Project:
+    """A small demo in a folder of its own, registered but not run."""
+    made = Project(folder)
+    made.configure(simulate={"seed": 3, "size": "tiny"}, paths={"coverage": "config/tiny.tsv"})
+    made.register()
+    return made
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A small demo that has been run; tests must leave its results as they are, or work on a copy."""
+    made = make_tiny(tmp_path_factory.mktemp("finished"))
+    made.run()
+    return made
+
+
+@pytest.fixture
+def copied(finished: Project, tmp_path: Path) -> Project:
+    """A copy of the finished demo, with dates and Snakemake's memory, to change at will."""
+    folder = tmp_path / "copy"
+    shutil.copytree(finished.folder, folder, symlinks=True)
+    made = Project.__new__(Project)
+    made.folder, made.overlay = folder, finished.overlay
+    return made
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file of the results that does not record times."""
+    from bedsieve.files import sha256_of
+
+    skip = ("logs", "benchmarks")
+    return {
+        str(path.relative_to(folder)): sha256_of(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.relative_to(folder).parts[0] not in skip
+    }

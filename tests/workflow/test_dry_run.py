@@ -61,7 +61,12 @@ def two_surveys(project: Project, **sections: Any) -> None:
     """A made-up plan: A in tile x0_y0 and near x1_y0, B in x1_y0, C far away in x9_y9."""
     folder = project.path("config/demo")
     folder.joinpath("surveys.tsv").write_text("survey_no\tsurvey\n1\tA\n2\tB\n3\tC\n")
-    rows = [("A", "x0_y0", 9, 0), ("A", "x1_y0", 0, 4000), ("B", "x1_y0", 5, 0), ("C", "x9_y9", 5, 0)]
+    rows = [
+        ("A", "x0_y0", 9, 0),
+        ("A", "x1_y0", 0, 4000),
+        ("B", "x1_y0", 5, 0),
+        ("C", "x9_y9", 5, 0),
+    ]
     lines = [f"{name}\t{tile}\t{n}\t{gap}\t{'0' * 64}" for name, tile, n, gap in rows]
     text = "\n".join(["survey\ttile\tn\tgap_m\tsha256", *lines, ""])
     folder.joinpath("coverage.tsv").write_text(text)

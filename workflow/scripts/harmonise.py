@@ -6,14 +6,19 @@ with job(snakemake.log[0], snakemake.threads):
     from bedsieve.ingest.covariates import Covariates
     from bedsieve.ingest.harmonise import harmonise
 
+    sheet = snakemake.params.sheet
     harmonise(
         snakemake.input.csv,
+        sheet["survey"],
+        sheet["survey_no"],
         points_path=snakemake.output.points,
         ledger_path=snakemake.output.ledger,
         dropped_path=snakemake.output.dropped,
         crs=snakemake.params.crs,
         covariates=Covariates.from_config(snakemake.params.covariates, snakemake.params.crs),
         expected_sha256=snakemake.params.scanned,
+        order=sheet["order"],
         split_on_angle=snakemake.params.split_on_angle,
-        **{k: v for k, v in snakemake.params.sheet.items() if k not in ("sha256","instrument","year_start","year_end")},
+        sheet=sheet,
+        threads=snakemake.threads,
     )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,7 +33,8 @@ _DISK = {
 def replacing(target: str | Path) -> Iterator[Path]:
     """Give a unique path beside `target` to write to; rename it over `target` on success.
 
-    On any failure the partial file is removed and `target` stays as it was.
+    On any failure the partial file is removed and `target` stays as it was. What a killed job left beside
+    `target` is cleared away first.
 
     Raises
     ------
@@ -43,6 +46,7 @@ def replacing(target: str | Path) -> Iterator[Path]:
     part = target.with_name(f".{target.stem}.tmp-{uuid.uuid4().hex[:12]}{target.suffix}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        _clear_leftovers(target)
         yield part
         os.replace(part, target)
     except BaseException as error:
@@ -51,6 +55,16 @@ def replacing(target: str | Path) -> Iterator[Path]:
         if remedy is not None:
             raise BedsieveError(f"{target}: cannot be written: {remedy}.") from error
         raise
+
+
+def _clear_leftovers(target: Path) -> None:
+    """Remove the partial files and scratch folders of jobs for `target` that were killed."""
+    for suffix in (target.suffix, ".scratch"):
+        for left in target.parent.glob(f".{glob.escape(target.stem)}.tmp-*{suffix}"):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
 
 
 def _disk_remedy(error: BaseException) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from bedsieve.errors import ConfigError
@@ -55,7 +56,7 @@ class Plan:
         )
         return cls(
             surveys={survey.survey: survey for survey in active},
-            coverage=read_coverage(config["paths"]["coverage"]),
+            coverage=_coverage(Path(config["paths"]["coverage"])),
             reach=reach(config),
         )
 
@@ -160,6 +161,11 @@ def reach(config: dict[str, Any]) -> float:
             f"tiles within {MAX_REACH:.0f} m of a survey only. Make one of the two smaller."
         )
     return needed
+
+
+def _coverage(path: Path) -> dict[str, dict[str, CoverageRow]]:
+    """The coverage table; empty before the first survey is registered."""
+    return read_coverage(path) if path.exists() else {}
 
 
 def _place(tile: str) -> tuple[int, int]:

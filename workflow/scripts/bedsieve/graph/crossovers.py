@@ -206,8 +206,9 @@ def _between(values: Floats, start: Rows, end: Rows, fraction: Floats) -> Floats
 
 
 def _dt(points: _Points, a: Rows, b: Rows) -> Floats:
-    seconds = points.seconds[a] - points.seconds[b]
-    return np.where(np.isnan(seconds), (points.year[a] - points.year[b]) * YEAR_SECONDS, seconds)
+    seconds: Floats = points.seconds[a] - points.seconds[b]
+    years: Floats = points.year[a] - points.year[b]
+    return np.where(np.isnan(seconds), years * YEAR_SECONDS, seconds)
 
 
 def _table(

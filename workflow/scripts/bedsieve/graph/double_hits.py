@@ -126,12 +126,16 @@ def _hash_points(east, north, line, cell):  # type: ignore[no-untyped-def]
     only, size = np.full(16 * room, _EMPTY), np.zeros(16 * room, np.int32)
     table = np.full(2 * room, np.int32(-1))
     cell_of = np.empty(east.size, np.int32)
+    per_metre = 1.0 / cell
     blocks = 0
     b = np.int64(-1)
+    last_x = last_y = np.int32(0)
     for i in range(east.size):
-        cx, cy = np.int32(np.floor(east[i] / cell)), np.int32(np.floor(north[i] / cell))
+        cx = np.int32(np.floor(east[i] * per_metre))
+        cy = np.int32(np.floor(north[i] * per_metre))
         x, y = cx >> 2, cy >> 2
-        if b < 0 or bx[b] != x or by[b] != y:
+        if b < 0 or x != last_x or y != last_y:
+            last_x, last_y = x, y
             b = _find(table, bx, by, x, y)
             if b < 0:
                 if blocks == room:

@@ -21,7 +21,7 @@ from bedsieve.errors import BedsieveError
 BUCKET = 16  # points in a leaf box
 FAN = 8  # boxes under a box
 _BITS = 32  # of the curve, on each axis
-_DIGIT = 11  # bits sorted in one pass
+_DIGIT = 8  # bits sorted in one pass
 _HALF = 1 << 31
 
 

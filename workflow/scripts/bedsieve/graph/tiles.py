@@ -26,6 +26,7 @@ _KEPT = [
     "point_id",
     "survey_no",
     "track_id",
+    "track_seq",
     "east",
     "north",
     "lon",

@@ -18,7 +18,7 @@ from bedsieve.ingest.scratch import Scratch
 
 _COLUMNS = ("lon", "lat", "east", "north", "ice_thickness")
 # Suspected rows treated at once; at some 150 bytes each while they are sorted.
-_AT_ONCE = 1 << 20
+_AT_ONCE = 1 << 19
 
 
 def settle_copies(

@@ -248,7 +248,9 @@ def provisional(
             raise ConfigError(f"{survey.survey}: release {survey.release!r} is none of {known}.")
         each = points[survey.release] / releases.count(survey.release) / len(tiles)
         n = max(round(each), 1)
-        rows += [CoverageRow(survey.survey, tile_name(*tile), n, 0.0, PROVISIONAL) for tile in tiles]
+        rows += [
+            CoverageRow(survey.survey, tile_name(*tile), n, 0.0, PROVISIONAL) for tile in tiles
+        ]
     return rows
 
 

@@ -28,9 +28,11 @@ from bedsieve.ingest.ledger import CODES, DROPPED_SCHEMA, KEPT, dropped_rows, le
 from bedsieve.ingest.output import Sampler, Stamp, points, sink, sink_points
 from bedsieve.ingest.parsing import SCRATCH_COLUMNS, expected_rows, parse_into
 from bedsieve.ingest.scratch import Scratch
+from bedsieve.ingest.sheet import PROVISIONAL
 from bedsieve.ingest.tracks import Chunk, TrackLimits, Tracks, find_tracks
 
 ORDERS = ("file", "chain")
+FEWEST_ON_A_TRACK = 20  # points a track, on the mean, below which rows are taken to be unordered
 
 
 def harmonise(
@@ -48,8 +50,7 @@ def harmonise(
     limits: TrackLimits | None = None,
     order: str = "file",
     split_on_angle: bool = False,
-    platform: str | None = None,
-    institution: str | None = None,
+    sheet: Mapping[str, str | int | None] | None = None,
     threads: int = 2,
 ) -> Mapping[str, Any]:
     """Harmonise one survey: clean, project, merge copies, find tracks, sample covariates.
@@ -77,8 +78,9 @@ def harmonise(
         atd is the distance along the chain, and gives the order within a track.
     split_on_angle : bool
         Split tracks at sharp turns too (order "file" only).
-    platform, institution : str, optional
-        What the sample sheet says; taken before the file's header.
+    sheet : mapping, optional
+        What the sample sheet says of platform, institution and instrument, taken before the file's header,
+        and of year_start and year_end, taken where the header has no years.
     threads : int
         Threads for parsing and projecting; the results do not depend on it.
 
@@ -115,7 +117,7 @@ def harmonise(
         settle_copies(scratch, suspects, max_relative_std)
         find = _chain if order == "chain" else _split
         tracks, number = find(scratch, limits or TrackLimits(), split_on_angle)
-        stamp = Stamp.of(survey, survey_no, header, tracks.method, platform, institution)
+        stamp = Stamp.of(survey, survey_no, header, tracks.method, sheet or {})
         sink_points(points(scratch, tracks, stamp, covariates), stamp, points_part)
         sink(_dropped(scratch), DROPPED_SCHEMA, dropped_part)
         document = ledger(
@@ -128,19 +130,25 @@ def harmonise(
             tracks=number,
             order=order,
             header=header,
-            notes=_notes(csv_path, header, scratch, order, covariates),
+            notes=_notes(csv_path, header, scratch, order, number, covariates),
         )
         write_json(document, ledger_part)
     return document
 
 
 def _check_digest(path: str | Path, found: str, expected: str | None) -> None:
+    if expected == PROVISIONAL:
+        raise InputError(
+            path,
+            "the file has not been registered: which tiles it lies in is a guess so far",
+            "Run `snakemake register` with the same options, then this command again",
+        )
     if expected and found != expected.lower():
         raise InputError(
             path,
-            f"the file has changed since it was registered: its sha256 is {found}, "
-            f"the sheet says {expected.lower()}",
-            "Fetch the registered file again, or run `register` to take the new one",
+            f"the file has changed since it was registered: its sha256 is {found}, then it was "
+            f"{expected.lower()}",
+            "Fetch the registered file again, or run `snakemake register` to take the new one",
         )
 
 
@@ -166,9 +174,13 @@ def _chain(scratch: Scratch, limits: TrackLimits, split_on_angle: bool) -> tuple
             (np.float64, [values[1] for _, values in chunks]),
         )
     )
-    _, track, distance = chain_order(east, north, limits.step)
+    order, track, distance = chain_order(east, north, limits.step)
+    place = np.empty(len(order), np.uint32)
+    place[order] = np.arange(len(order), dtype=np.uint32)
     scratch.add_column("track_id", "i4", 0)
+    scratch.add_column("track_seq", "u4", 0)
     scratch.put("track_id", rows, track)
+    scratch.put("track_seq", rows, place)
     scratch.put("atd", rows, distance)
     return Tracks("chain", np.empty(0, np.int64)), int(track.max(initial=-1)) + 1
 
@@ -193,6 +205,7 @@ def _notes(
     header: Header,
     scratch: Scratch,
     order: str,
+    tracks: int,
     covariates: Sampler | None,
 ) -> list[str]:
     notes = [] if header.fields else ["the file has no #key: value lines"]
@@ -203,6 +216,12 @@ def _notes(
         notes.append("no row of the file is left")
     if not ends_with_newline(path):
         notes.append("the last line has no line end: if the file was cut off, its last value is")
+    kept = int(_counts(scratch)[KEPT])
+    if order == "file" and tracks > 1 and kept < FEWEST_ON_A_TRACK * tracks:
+        notes.append(
+            f"rows do not stand in track order, it seems ({kept:,} points make {tracks:,} tracks), so "
+            "scores along tracks mean little; `order: chain` in the sheet strings them into lines"
+        )
     if order == "chain":
         notes.append(
             "rows are chained from neighbour to neighbour; atd is measured along the chain"

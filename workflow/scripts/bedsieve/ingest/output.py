@@ -38,6 +38,7 @@ POINTS_SCHEMA = pl.Schema(
         "timestamp": pl.Int64,
         "atd": pl.Float64,
         "track_id": pl.Int32,
+        "track_seq": pl.UInt32,
         "track_method": pl.String,
         "platform": pl.String,
         "institution": pl.String,
@@ -91,22 +92,33 @@ class Stamp:
         survey_no: int,
         header: Header,
         track_method: str,
-        platform: str | None = None,
-        institution: str | None = None,
+        sheet: Mapping[str, str | int | None],
     ) -> Stamp:
-        """Take from a file's header what the sample sheet does not say."""
+        """Take from a file's header what the sample sheet does not say (years: the other way round)."""
         start, end = header.years()
+        if start is None:
+            start, end = _year(sheet, "year_start"), _year(sheet, "year_end")
         said = {key: header.fields.get(key, "").strip(" -") or None for key in header.fields}
         return cls(
             survey,
             survey_no,
             start,
-            end,
+            start if end is None else end,
             track_method,
-            platform or said.get("platform"),
-            institution or said.get("institution"),
-            said.get("instrument"),
+            *(_text(sheet, key) or said.get(key) for key in _TEXTS),
         )
+
+
+_TEXTS = ("platform", "institution", "instrument")
+
+
+def _year(sheet: Mapping[str, str | int | None], key: str) -> int | None:
+    value = sheet.get(key)
+    return None if value is None else int(value)
+
+
+def _text(sheet: Mapping[str, str | int | None], key: str) -> str:
+    return str(sheet.get(key) or "")
 
 
 def points(
@@ -117,7 +129,7 @@ def points(
     Parameters
     ----------
     scratch : Scratch
-        The settled rows; a column track_id, where there is one, goes before `tracks`.
+        The settled rows; columns track_id and track_seq, where there are such, go before `tracks`.
     tracks : Tracks
     stamp : Stamp
     covariates : Sampler, optional
@@ -141,6 +153,7 @@ def _columns(
     columns["row"] = rows.astype(np.uint32)
     own = scratch.has("track_id")
     columns["track_id"] = scratch.read("track_id", start, stop)[kept] if own else tracks.ids(rows)
+    columns["track_seq"] = scratch.read("track_seq", start, stop)[kept] if own else columns["row"]
     return columns
 
 

@@ -1,0 +1,166 @@
+"""Flight lines at any size: exact counts, chunks that change nothing, files that ingest would have made."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy.spatial import cKDTree
+
+from bedsieve.ingest.ledger import DROPPED_SCHEMA
+from bedsieve.ingest.output import POINTS_SCHEMA
+from bedsieve.ingest.projection import project, unproject
+from bedsieve.ingest.sheet import read_coverage, read_sheet
+from bedsieve.simulate import scale_files
+from bedsieve.simulate.__main__ import main
+from bedsieve.simulate.scale import fill, track_points
+from bedsieve.simulate.scale_kernels import to_lon_lat
+from bedsieve.simulate.scale_plan import BEDMAP_POINTS, BEDMAP_SURVEYS, plan_tracks
+
+
+@pytest.fixture(scope="module")
+def points():
+    return track_points(200_000, seed=1)
+
+
+def line_of(points):
+    return points["survey_no"].astype(np.int64) * 2**32 + points["track_id"]
+
+
+def test_ids_follow_the_contract(points):
+    number, row = points["survey_no"].astype(np.uint64), points["row"].astype(np.uint64)
+    assert np.array_equal(points["point_id"], number * np.uint64(2**32) + row)
+    assert (np.diff(points["point_id"].astype(np.int64)) > 0).all()
+    for survey in np.unique(number):
+        here = number == survey
+        assert np.array_equal(row[here], np.arange(here.sum()))
+        steps = np.diff(points["track_id"][here])
+        assert set(np.unique(steps)) <= {0, 1}
+
+
+@pytest.mark.parametrize(("n", "surveys"), [(1, 1), (7, 7), (5_000, 3), (20_001, None)])
+def test_the_plan_adds_up_exactly(n, surveys):
+    plan = plan_tracks(n, surveys, seed=2)
+    assert plan.points.sum() == n
+    assert (plan.points > 0).all()
+    if surveys:
+        assert len(np.unique(plan.survey)) == surveys
+    assert len(fill(plan, 0, len(plan.points), 2)["east"]) == n
+
+
+@pytest.mark.parametrize(("n", "surveys"), [(3, 4), (10, 0)])
+def test_a_plan_that_cannot_be_is_an_error(n, surveys):
+    with pytest.raises(ValueError, match=f"{n} points into {surveys} surveys"):
+        plan_tracks(n, surveys)
+
+
+def test_the_plan_of_bedmap_is_as_uneven_as_bedmap():
+    plan = plan_tracks(BEDMAP_POINTS)
+    per_survey = np.bincount(plan.survey, weights=plan.points)
+    assert len(per_survey) == BEDMAP_SURVEYS
+    assert per_survey.max() > 15 * np.median(per_survey)
+    # Lines are short against a tile: their points lie, but for a few, where the middle lies.
+    n = plan.points * plan.spacing
+    middle = plan.start + plan.direction * n / 2
+    east = plan.x0 + middle * np.cos(plan.heading)
+    north = plan.y0 + middle * np.sin(plan.heading)
+    key = np.floor(east / 5e5) * 1000 + np.floor(north / 5e5)
+    _, tile = np.unique(key, return_inverse=True)
+    counts = np.sort(np.bincount(tile, weights=plan.points))[::-1]
+    assert counts[0] == pytest.approx(10e6, rel=0.15)
+    assert 40 <= len(counts) <= 110
+
+
+def test_points_follow_lines(points):
+    same = np.diff(line_of(points)) == 0
+    step = np.hypot(np.diff(points["east"]), np.diff(points["north"]))[same]
+    assert 15 < np.median(step) < 70
+    assert step.max() < 5_100
+    assert (step > 300).sum() > 20
+    assert np.quantile(np.abs(np.diff(points["ice_thickness"])[same]), 0.9) < 40
+
+
+def test_repeats_give_double_hits(points):
+    line = line_of(points)
+    tree = cKDTree(np.column_stack([points["east"], points["north"]]))
+    pairs = tree.query_pairs(25.0, output_type="ndarray")
+    hits = (line[pairs[:, 0]] != line[pairs[:, 1]]).sum()
+    assert 0.1 * len(line) < hits < len(line)
+
+
+def test_chunks_and_seeds():
+    plan = plan_tracks(30_000, 3, seed=5)
+    whole = fill(plan, 0, len(plan.points), 5)
+    middle = len(plan.points) // 2
+    parts = [fill(plan, 0, middle, 5), fill(plan, middle, len(plan.points), 5)]
+    for name, values in whole.items():
+        assert np.array_equal(values, np.concatenate([part[name] for part in parts]))
+    other = track_points(30_000, seed=6)
+    assert not np.isin(other["east"], whole["east"]).any()
+
+
+def test_positions_agree_with_proj():
+    rng = np.random.default_rng(0)
+    east, north = rng.uniform(-2.8e6, 2.8e6, (2, 500))
+    lon, lat = np.empty((2, 500))
+    to_lon_lat(east, north, lon, lat)
+    known_lon, known_lat = unproject(east, north, "EPSG:3031")
+    assert np.abs(lon - known_lon).max() < 1e-9
+    assert np.abs(lat - known_lat).max() < 1e-9
+
+
+def test_harmonised_files_are_those_of_ingest(tmp_path, monkeypatch):
+    monkeypatch.setattr(scale_files, "CHUNK", 3_000)
+    assert main(["--points", "20000", "--surveys", "3", "--seed", "4", "--out", str(tmp_path)]) == 0
+    sheet = read_sheet(tmp_path / "surveys.tsv")
+    coverage = read_coverage(tmp_path / "coverage.tsv")
+    assert [survey.survey_no for survey in sheet] == [1, 2, 3]
+    plan = plan_tracks(20_000, 3, seed=4)
+    whole = fill(plan, 0, len(plan.points), 4)
+    frames = []
+    for survey in sheet:
+        stem = tmp_path / "results" / "surveys" / survey.survey
+        frame = pl.read_parquet(stem.with_suffix(".parquet"))
+        assert frame.schema == POINTS_SCHEMA
+        ledger = json.loads(stem.with_suffix(".ledger.json").read_text())
+        assert ledger["rows_in_file"] == ledger["counts"]["kept"] == frame.height
+        assert ledger["tracks"] == frame["track_id"].n_unique()
+        assert ledger["sha256"] == survey.sha256
+        dropped = pl.read_parquet(stem.with_suffix(".dropped.parquet"))
+        assert dropped.schema == DROPPED_SCHEMA
+        assert dropped.is_empty()
+        tiles = coverage[survey.survey]
+        assert sum(row.n for row in tiles.values()) == frame.height
+        assert {row.sha256 for row in tiles.values()} == {survey.sha256}
+        frames.append(frame)
+    points = pl.concat(frames)
+    assert np.array_equal(points["east"], whole["east"])
+    assert points.null_count().sum_horizontal().item() == 0
+    assert np.allclose(points["bed_elev"], points["z"] - points["ice_thickness"], atol=0.001)
+
+
+def test_csv_files_hold_the_same_points(tmp_path):
+    options = ["--points", "3000", "--surveys", "2", "--seed", "4", "--format", "csv"]
+    assert main([*options, "--out", str(tmp_path)]) == 0
+    plan = plan_tracks(3_000, 2, seed=4)
+    whole = fill(plan, 0, len(plan.points), 4)
+    names = [survey.survey for survey in read_sheet(tmp_path / "surveys.tsv")]
+    table = pl.concat(
+        pl.read_csv(tmp_path / "raw" / f"{name}.csv", comment_prefix="#") for name in names
+    )
+    east, north = project(
+        table["longitude (degree_east)"].to_numpy(),
+        table["latitude (degree_north)"].to_numpy(),
+        "EPSG:3031",
+    )
+    assert np.abs(east - whole["east"]).max() < 0.2
+    assert np.abs(north - whole["north"]).max() < 0.2
+    assert np.allclose(table["land_ice_thickness (m)"], whole["ice_thickness"])
+    assert not (tmp_path / "coverage.tsv").exists()
+
+
+def test_an_impossible_size_is_one_line(tmp_path, capsys):
+    assert main(["--points", "2", "--surveys", "3", "--out", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.count("\n") == 1

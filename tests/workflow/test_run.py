@@ -1,0 +1,200 @@
+"""The whole workflow, run: its products, its second run, its behaviour under faults."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from bedsieve.ingest.csv import read_header
+from tests.workflow.conftest import Project, digests, environment, make_tiny
+
+SURVEYS = 8
+
+
+def csv_lines(path: Path) -> list[str]:
+    return path.read_bytes().decode("utf-8-sig").splitlines()
+
+
+def test_every_survey_comes_back_with_its_rows_in_order(finished: Project) -> None:
+    made = sorted(finished.path("results/demo/products/surveys").glob("*.csv"))
+    assert len(made) == SURVEYS
+    for path in made:
+        raw = csv_lines(finished.path("resources/demo/raw") / path.name)
+        back = csv_lines(path)
+        assert len(back) == len(raw)
+        for before, after in zip(raw, back, strict=True):
+            assert after.startswith(before)
+        assert back[read_header(path).data_line - 2].endswith(
+            "track_id,score_along_track,score,flag,reason"
+        )
+
+
+def test_every_point_is_scored_once_within_bounds(finished: Project) -> None:
+    tables = finished.path("results/demo/tiles").glob("*/ensemble.parquet")
+    scores = pl.concat([pl.read_parquet(path) for path in tables])
+    surveys = finished.path("results/demo/surveys").glob("*.parquet")
+    points = pl.concat(
+        [
+            pl.read_parquet(path, columns=["point_id"])
+            for path in surveys
+            if "dropped" not in path.name
+        ]
+    )
+    assert scores["point_id"].sort().equals(points["point_id"].sort())
+    assert scores["score"].drop_nans().drop_nulls().is_between(0, 1).all()
+    assert (scores["flag"] == (scores["score"] >= 0.7).fill_null(False)).all()
+    assert scores.filter("flag")["reason"].is_not_null().all()
+
+
+def test_flags_are_spikes(finished: Project) -> None:
+    """The along-track detector is there for spikes: most of the large ones are flagged."""
+    truth = pl.read_parquet(finished.path("results/demo/simulate/truth.parquet"))
+    flagged = pl.read_parquet(finished.path("results/demo/products/flagged.parquet"))
+    spikes = truth.filter((pl.col("kind") == "spike") & (pl.col("delta_m").abs() > 250))
+    found = spikes.join(flagged, on=["survey", "row"], how="semi")
+    assert spikes.height >= 5
+    assert found.height >= 0.7 * spikes.height
+
+
+def test_ledger_follows_every_row(finished: Project) -> None:
+    table = pl.read_csv(finished.path("results/demo/products/ledger.tsv"), separator="\t")
+    assert table.height == SURVEYS + 1
+    truth = pl.read_parquet(finished.path("results/demo/simulate/truth.parquet"))
+    rows = dict(truth.group_by("survey").len().iter_rows())
+    for survey, count in table.select("survey", "rows_in_file").iter_rows():
+        assert count == (truth.height if survey == "all" else rows[survey])
+
+
+def test_flagged_points_open_in_geopandas(finished: Project) -> None:
+    import geopandas
+
+    frame = geopandas.read_parquet(finished.path("results/demo/products/flagged.parquet"))
+    assert frame.crs.to_epsg() == 3031
+    assert len(frame) > 0
+    assert frame.geometry.notna().all()
+
+
+def test_nothing_is_left_to_be_done(finished: Project) -> None:
+    assert finished.plan() == Counter()
+
+
+def test_snakemake_report_builds(copied: Project) -> None:
+    copied.run("--report", "report.html")
+    page = copied.path("report.html").read_text()
+    for words in ("Overview", "Maps", "Tables", "Tracks"):
+        assert words in page
+
+
+def test_a_detectors_parameter_reruns_what_depends_on_it_and_no_more(copied: Project) -> None:
+    copied.configure(detectors={"along_track": {"floor": 50}})
+    tiles = len(list(copied.path("results/demo/tiles").iterdir()))
+    once = dict.fromkeys(("all", "flagged", "summary", "maps", "profiles", "index"), 1)
+    expected = {"along_track": SURVEYS, "ensemble": tiles, "survey_csv": SURVEYS} | once
+    assert copied.plan() == Counter(expected)
+    assert "Params have changed" in copied.run("--dry-run")
+
+
+def test_an_edited_module_reruns_the_rules_that_reach_it(copied: Project) -> None:
+    module = copied.path("workflow/scripts/bedsieve/products/cartography.py")
+    module.write_text(module.read_text() + "\n# edited\n")
+    assert copied.plan() == Counter({"maps": 1, "profiles": 1, "index": 1, "all": 1})
+
+
+def test_moving_dates_of_scripts_reruns_nothing_when_bytes_are_equal(copied: Project) -> None:
+    for path in copied.path("workflow").rglob("*.py"):
+        os.utime(path)
+    assert copied.plan() == Counter()
+
+
+def test_a_file_changed_after_registration_is_named(copied: Project) -> None:
+    raw = next(copied.path("resources/demo/raw").glob("SOUTH_2004*.csv"))
+    with raw.open("a") as stream:
+        stream.write(raw.read_text().splitlines()[-1] + "\n")
+    done = copied.snakemake(f"results/demo/surveys/{raw.stem}.parquet")
+    assert done.returncode != 0
+    assert "changed since it was registered" in done.stdout
+    assert "register" in done.stdout
+
+
+def test_provisional_coverage_stops_a_run_with_the_way_out(tiny: Project) -> None:
+    coverage = tiny.path("config/tiny.tsv")
+    lines = [line.split("\t") for line in coverage.read_text().splitlines()]
+    text = "\n".join("\t".join([*cells[:4], "provisional"]) for cells in lines[1:])
+    coverage.write_text("\t".join(lines[0]) + "\n" + text + "\n")
+    done = tiny.snakemake("results/demo/surveys/SOUTH_2004_Grid_AIR.parquet")
+    assert done.returncode != 0
+    assert "has not been registered" in done.stdout
+    assert "snakemake register" in done.stdout
+
+
+def test_killed_in_the_middle_and_run_again_gives_the_same_files(
+    finished: Project, tmp_path: Path
+) -> None:
+    killed = make_tiny(tmp_path)
+    process = subprocess.Popen(
+        killed.command(),
+        cwd=killed.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        env=environment(),
+    )
+    tiles = killed.path("results/demo/tiles")
+    deadline = time.monotonic() + 240
+    while not list(tiles.glob("*/points.parquet")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert list(tiles.glob("*/points.parquet"))
+    assert not killed.path("results/demo/report/index.html").exists()
+    killed.run("--unlock")
+    killed.run()
+    assert not list(killed.path("results").rglob("*.tmp-*"))
+    assert digests(killed.path("results")) == digests(finished.path("results"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small tmpfs needs root")
+def test_a_full_disk_is_named_and_leaves_no_half_file(copied: Project, tmp_path: Path) -> None:
+    target = copied.path("results/demo/products/surveys")
+    shutil.rmtree(target)
+    target.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(target)], check=False
+    )
+    if mounted.returncode:
+        pytest.skip("tmpfs cannot be mounted here")
+    try:
+        done = copied.snakemake("--keep-going")
+        assert done.returncode != 0
+        assert "the disk is full" in done.stdout
+        assert not [path for path in target.iterdir() if path.name.startswith(".")]
+    finally:
+        subprocess.run(["umount", str(target)], check=True)
+    copied.run()
+    assert len(list(target.glob("*.csv"))) == SURVEYS
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting read-only needs root")
+def test_read_only_results_are_named(copied: Project) -> None:
+    target = copied.path("results/demo/products/maps")
+    shutil.rmtree(target)
+    target.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "ro,size=64k", "tmpfs", str(target)], check=False
+    )
+    if mounted.returncode:
+        pytest.skip("tmpfs cannot be mounted here")
+    try:
+        done = copied.snakemake("results/demo/products/maps/thickness.png")
+        assert done.returncode != 0
+        assert "read-only" in done.stdout.lower()
+    finally:
+        subprocess.run(["umount", str(target)], check=True)
