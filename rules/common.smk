@@ -53,7 +53,9 @@ def of_survey_tiles(name):
     """An artefact of each tile that holds points of the survey."""
 
     def paths(wildcards):
-        return expand(f"{RESULTS}/tiles/{{tile}}/{name}", tile=PLAN.tiles_of(wildcards.survey))
+        return expand(
+            f"{RESULTS}/tiles/{{tile}}/{name}", tile=PLAN.tiles_of(wildcards.survey)
+        )
 
     return paths
 
@@ -79,7 +81,9 @@ def tile_mb(bytes_per_point, base=600):
 
 
 def all_mb(bytes_per_point, base=600):
-    return lambda wildcards, attempt: megabytes(PLAN.points(), bytes_per_point, base, attempt)
+    return lambda wildcards, attempt: megabytes(
+        PLAN.points(), bytes_per_point, base, attempt
+    )
 
 
 def survey_minutes(points_per_second):

@@ -10,15 +10,15 @@ rule along_track:
         f"{RESULTS}/logs/along_track/{{survey}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/along_track/{{survey}}.tsv"
-    params:
-        code=code("along_track.py", "graph"),
-        floor=config["detectors"]["along_track"]["floor"],
     conda:
         env("graph")
     threads: 2
     resources:
         mem_mb=survey_mb(100),
         runtime=survey_minutes(1_000_000),
+    params:
+        code=code("along_track.py", "graph"),
+        floor=config["detectors"]["along_track"]["floor"],
     message:
         "Compare each point of {wildcards.survey} with its neighbours along the track"
     script:

@@ -12,17 +12,17 @@ rule ensemble:
         f"{RESULTS}/logs/ensemble/{{tile}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/ensemble/{{tile}}.tsv"
-    params:
-        code=code("ensemble.py", "graph"),
-        members=MEMBERS,
-        weights=config["ensemble"]["weights"],
-        threshold=config["ensemble"]["threshold"],
     conda:
         env("graph")
     threads: 2
     resources:
         mem_mb=tile_mb(200),
         runtime=tile_minutes(500_000),
+    params:
+        code=code("ensemble.py", "graph"),
+        members=MEMBERS,
+        weights=config["ensemble"]["weights"],
+        threshold=config["ensemble"]["threshold"],
     message:
         "Combine the scores of tile {wildcards.tile}"
     script:

@@ -11,17 +11,17 @@ rule edges:
         f"{RESULTS}/logs/edges/{{tile}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/edges/{{tile}}.tsv"
-    params:
-        code=code("edges.py", "graph"),
-        tile_size=config["region"]["tile_size"],
-        reach=PLAN.reach,
-        settings=config["graph"],
     conda:
         env("graph")
     threads: 2
     resources:
         mem_mb=tile_mb(16 * config["graph"]["k"] + 80),
         runtime=tile_minutes(100_000),
+    params:
+        code=code("edges.py", "graph"),
+        tile_size=config["region"]["tile_size"],
+        reach=PLAN.reach,
+        settings=config["graph"],
     message:
         "Find the {params.settings[k]} nearest neighbours in tile {wildcards.tile}"
     script:

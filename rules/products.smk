@@ -34,16 +34,16 @@ rule survey_csv:
         f"{RESULTS}/logs/survey_csv/{{survey}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/survey_csv/{{survey}}.tsv"
-    params:
-        code=code("survey_csv.py", "report"),
-        members=MEMBERS,
-        surveys=SURVEY_NAMES,
     conda:
         env("report")
     threads: 2
     resources:
         mem_mb=survey_mb(200),
         runtime=survey_minutes(100_000),
+    params:
+        code=code("survey_csv.py", "report"),
+        members=MEMBERS,
+        surveys=SURVEY_NAMES,
     message:
         "Give {wildcards.survey} back with its scores"
     script:
@@ -65,14 +65,14 @@ rule ledger:
         f"{RESULTS}/logs/ledger.log",
     benchmark:
         f"{RESULTS}/benchmarks/ledger.tsv"
-    params:
-        code=code("ledger.py", "report"),
     conda:
         env("report")
     threads: 1
     resources:
         mem_mb=600,
         runtime=5,
+    params:
+        code=code("ledger.py", "report"),
     message:
         "Account for every row"
     script:
@@ -89,17 +89,17 @@ rule flagged:
         f"{RESULTS}/logs/flagged.log",
     benchmark:
         f"{RESULTS}/benchmarks/flagged.tsv"
-    params:
-        code=code("flagged.py", "report"),
-        crs=config["region"]["crs"],
-        surveys=SURVEY_NAMES,
-        members=MEMBERS,
     conda:
         env("report")
     threads: 2
     resources:
         mem_mb=all_mb(40, base=1000),
         runtime=all_minutes(1_000_000),
+    params:
+        code=code("flagged.py", "report"),
+        crs=config["region"]["crs"],
+        surveys=SURVEY_NAMES,
+        members=MEMBERS,
     message:
         "Write the flagged points as GeoParquet"
     script:
@@ -130,16 +130,16 @@ rule summary:
         f"{RESULTS}/logs/summary.log",
     benchmark:
         f"{RESULTS}/benchmarks/summary.tsv"
-    params:
-        code=code("summary.py", "report"),
-        members=MEMBERS,
-        surveys=SURVEY_NAMES,
     conda:
         env("report")
     threads: 2
     resources:
         mem_mb=all_mb(20, base=1000),
         runtime=all_minutes(1_000_000),
+    params:
+        code=code("summary.py", "report"),
+        members=MEMBERS,
+        surveys=SURVEY_NAMES,
     message:
         "Count the points by score"
     script:
@@ -164,6 +164,12 @@ rule maps:
         f"{RESULTS}/logs/maps.log",
     benchmark:
         f"{RESULTS}/benchmarks/maps.tsv"
+    conda:
+        env("report")
+    threads: 2
+    resources:
+        mem_mb=lambda wildcards, attempt: megabytes(0, 0, 4000, attempt),
+        runtime=all_minutes(500_000),
     params:
         code=code("maps.py", "report"),
         members=MEMBERS,
@@ -171,12 +177,6 @@ rule maps:
         crs=config["region"]["crs"],
         tile_size=config["region"]["tile_size"],
         threshold=config["ensemble"]["threshold"],
-    conda:
-        env("report")
-    threads: 2
-    resources:
-        mem_mb=lambda wildcards, attempt: megabytes(0, 0, 4000, attempt),
-        runtime=all_minutes(500_000),
     message:
         "Draw the maps"
     script:
@@ -199,16 +199,16 @@ rule profiles:
         f"{RESULTS}/logs/profiles.log",
     benchmark:
         f"{RESULTS}/benchmarks/profiles.tsv"
-    params:
-        code=code("profiles.py", "report"),
-        region=config["region"]["name"],
-        surveys=SURVEY_NAMES,
     conda:
         env("report")
     threads: 2
     resources:
         mem_mb=all_mb(20, base=2000),
         runtime=all_minutes(1_000_000),
+    params:
+        code=code("profiles.py", "report"),
+        region=config["region"]["name"],
+        surveys=SURVEY_NAMES,
     message:
         "Draw the track sections that stand out most"
     script:
@@ -232,16 +232,16 @@ rule index:
         f"{RESULTS}/logs/index.log",
     benchmark:
         f"{RESULTS}/benchmarks/index.tsv"
-    params:
-        code=code("index.py", "report"),
-        region=config["region"]["name"],
-        threshold=config["ensemble"]["threshold"],
     conda:
         env("report")
     threads: 1
     resources:
         mem_mb=1000,
         runtime=5,
+    params:
+        code=code("index.py", "report"),
+        region=config["region"]["name"],
+        threshold=config["ensemble"]["threshold"],
     message:
         "Put all on one page"
     script:

@@ -13,15 +13,15 @@ if SIMULATE:
             f"{RESULTS}/logs/simulate.log",
         benchmark:
             f"{RESULTS}/benchmarks/simulate.tsv"
-        params:
-            code=code("simulate.py", "geo"),
-            settings=SIMULATE,
         conda:
             env("geo")
         threads: 1
         resources:
             mem_mb=2000,
             runtime=10,
+        params:
+            code=code("simulate.py", "geo"),
+            settings=SIMULATE,
         message:
             "Make a small Antarctica with known errors"
         script:
@@ -36,19 +36,19 @@ else:
             f"{RESULTS}/logs/fetch/{{survey}}.log",
         benchmark:
             f"{RESULTS}/benchmarks/fetch/{{survey}}.tsv"
+        retries: 2
+        conda:
+            env("geo")
+        threads: 1
+        resources:
+            mem_mb=500,
+            runtime=240,
+            downloads=1,
         params:
             code=code("fetch.py", "geo"),
             url=lambda wildcards: PLAN.surveys[wildcards.survey].url,
             sha256=lambda wildcards: PLAN.surveys[wildcards.survey].sha256,
             note=lambda wildcards: PLAN.surveys[wildcards.survey].note,
-        conda:
-            env("geo")
-        threads: 1
-        retries: 2
-        resources:
-            mem_mb=500,
-            runtime=240,
-            downloads=1,
         message:
             "Fetch {wildcards.survey}"
         script:
@@ -64,16 +64,16 @@ rule scan:
         f"{RESULTS}/logs/scan/{{survey}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/scan/{{survey}}.tsv"
-    params:
-        code=code("scan.py", "geo"),
-        crs=config["region"]["crs"],
-        tile_size=config["region"]["tile_size"],
     conda:
         env("geo")
     threads: 2
     resources:
         mem_mb=lambda wildcards, attempt: megabytes(0, 0, 1000, attempt),
         runtime=survey_minutes(400_000),
+    params:
+        code=code("scan.py", "geo"),
+        crs=config["region"]["crs"],
+        tile_size=config["region"]["tile_size"],
     message:
         "Scan which tiles {wildcards.survey} lies in"
     script:
@@ -85,11 +85,11 @@ rule register:
         expand(f"{RESULTS}/register/{{survey}}.tsv", survey=PLAN.surveys),
     log:
         f"{RESULTS}/logs/register.log",
-    params:
-        coverage=config["paths"]["coverage"],
-    threads: 1
     conda:
         env("geo")
+    threads: 1
+    params:
+        coverage=config["paths"]["coverage"],
     message:
         "Write what was scanned into {params.coverage}"
     script:
@@ -108,6 +108,12 @@ rule harmonise:
         f"{RESULTS}/logs/harmonise/{{survey}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/harmonise/{{survey}}.tsv"
+    conda:
+        env("geo")
+    threads: 2
+    resources:
+        mem_mb=survey_mb(8, base=1000),
+        runtime=survey_minutes(200_000),
     params:
         code=code("harmonise.py", "geo"),
         sheet=lambda wildcards: PLAN.surveys[wildcards.survey].harmonise_params(),
@@ -115,12 +121,6 @@ rule harmonise:
         crs=config["region"]["crs"],
         covariates=config["covariates"],
         split_on_angle=config["ingest"]["split_on_angle"],
-    conda:
-        env("geo")
-    threads: 2
-    resources:
-        mem_mb=survey_mb(8, base=1000),
-        runtime=survey_minutes(200_000),
     message:
         "Harmonise {wildcards.survey}"
     script:

@@ -13,18 +13,18 @@ rule points:
         f"{RESULTS}/logs/points/{{tile}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/points/{{tile}}.tsv"
-    params:
-        code=code("points.py", "graph"),
-        tile_size=config["region"]["tile_size"],
-        hops=config["graph"]["hops"],
-        max_neighbour_distance=config["graph"]["max_neighbour_distance"],
-        reach=PLAN.reach,
     conda:
         env("graph")
     threads: 2
     resources:
         mem_mb=tile_mb(600),
         runtime=tile_minutes(200_000),
+    params:
+        code=code("points.py", "graph"),
+        tile_size=config["region"]["tile_size"],
+        hops=config["graph"]["hops"],
+        max_neighbour_distance=config["graph"]["max_neighbour_distance"],
+        reach=PLAN.reach,
     message:
         "Gather the points of tile {wildcards.tile}"
     script:

@@ -35,7 +35,7 @@ class Project:
         path = self.folder / self.overlay
         document = yaml.safe_load(path.read_text()) if path.exists() else {}
         for name, value in sections.items():
-            if isinstance(value, dict) and isinstance(document.get(name), dict):
+            if value and isinstance(value, dict) and isinstance(document.get(name), dict):
                 document[name] = document[name] | value
             else:
                 document[name] = value

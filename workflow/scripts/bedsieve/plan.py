@@ -180,7 +180,7 @@ def megabytes(points: int, bytes_per_point: float, base: int, attempt: int) -> i
 
 def minutes(points: int, points_per_second: float, attempt: int) -> int:
     """Time to ask for, in minutes: 4 and a generous share a point, doubled at each further attempt."""
-    return math.ceil((4 + 3 * points / points_per_second / 60) * 2 ** (attempt - 1))
+    return math.ceil((4 + 3 * points / points_per_second / 60) * 2.0 ** (attempt - 1))
 
 
 def _some(names: list[str]) -> str:

@@ -186,7 +186,11 @@ def score_survey(points_path: str | Path, out_path: str | Path, floor: float = F
 
     Columns: point_id, score, code (null or ``short_track``), residual (m), scale (m).
     """
-    points = pl.read_parquet(points_path, columns=["point_id", "track_id", "ice_thickness"])
+    columns = ["point_id", "track_id", "track_seq", "ice_thickness"]
+    points = pl.read_parquet(points_path, columns=columns)
+    chained = not points["track_seq"].is_sorted()
+    if chained:
+        points = points.sort("track_seq")
     result = along_track(
         points["ice_thickness"].to_numpy(), points["track_id"].cast(pl.Int64).to_numpy(), floor
     )
@@ -200,7 +204,8 @@ def score_survey(points_path: str | Path, out_path: str | Path, floor: float = F
         }
     )
     code = pl.when(pl.col("code")).then(pl.lit(SHORT_TRACK)).otherwise(None).cast(pl.String)
-    write_parquet(table.with_columns(code.alias("code")), out_path)
+    table = table.with_columns(code.alias("code"))
+    write_parquet(table.sort("point_id") if chained else table, out_path)
 
 
 class AlongTrack(Detector):
