@@ -129,11 +129,9 @@ def _inference(graph: Graph) -> list[dict[str, Any]]:
         }
     found = []
     for kind, net in (("gated", gated), ("without gates", plain)):
-        for precision, suffix in (("float32", ""), ("bfloat16", ", bfloat16")):
-            ours = partial(infer, net, graph, precision=precision)
-            ours(rows[:100])
-            stage = f"gnn inference, {kind}{suffix}"
-            found += compare(stage, SCORED, partial(ours, rows), peers[kind], ROUNDS)
+        ours = partial(infer, net, graph)
+        ours(rows[:100])
+        found += compare(f"gnn inference, {kind}", SCORED, partial(ours, rows), peers[kind], ROUNDS)
     return found
 
 

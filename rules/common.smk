@@ -4,6 +4,10 @@ import re
 from bedsieve.code_digest import code_digest
 from bedsieve.plan import megabytes, minutes
 
+MEMBERS = config["ensemble"]["members"]
+BY_SURVEY = {"along_track"}
+SURVEY_NAMES = {survey.survey_no: name for name, survey in PLAN.surveys.items()}
+MODELS = f"{RESULTS}/models/{config['models']['version']}"
 ENVS = Path(workflow.basedir, "envs")
 
 
@@ -37,16 +41,31 @@ def tile_sources(wildcards):
     )
 
 
-def tile_member(detector):
-    """Score tables of a detector for the points of a tile."""
+def member_tables(wildcards):
+    """Each member's score tables for the points of a tile, by its name."""
+    return {member: score_tables(member, wildcards.tile) for member in MEMBERS}
 
-    def paths(wildcards):
+
+def score_tables(member, tile):
+    """Score tables of a member for a tile: those of its surveys, or its own."""
+    if member in BY_SURVEY:
         return expand(
-            f"{RESULTS}/surveys/{{survey}}.scores/{detector}.parquet",
-            survey=PLAN.surveys_of(wildcards.tile),
+            f"{RESULTS}/surveys/{{survey}}.scores/{member}.parquet",
+            survey=PLAN.surveys_of(tile),
         )
+    return [f"{RESULTS}/tiles/{tile}/scores/{member}.parquet"]
 
-    return paths
+
+def all_member_tables(wildcards):
+    """Each member's score tables for all points, by its name."""
+    return {
+        member: (
+            of_all_surveys(f".scores/{member}.parquet")
+            if member in BY_SURVEY
+            else of_all_tiles(f"scores/{member}.parquet")
+        )
+        for member in MEMBERS
+    }
 
 
 def of_survey_tiles(name):

@@ -1,4 +1,4 @@
-# Detectors that need no training.
+# Each detector's scores: by survey where it works along tracks alone, else by tile.
 
 
 rule along_track:
@@ -23,3 +23,58 @@ rule along_track:
         "Compare each point of {wildcards.survey} with its neighbours along the track"
     script:
         "../workflow/scripts/along_track.py"
+
+
+rule pca:
+    input:
+        points=f"{RESULTS}/tiles/{{tile}}/points.parquet",
+        halo=f"{RESULTS}/tiles/{{tile}}/halo.parquet",
+        crossovers=f"{RESULTS}/tiles/{{tile}}/crossovers.parquet",
+        model=f"{MODELS}/pca/manifest.json",
+    output:
+        f"{RESULTS}/tiles/{{tile}}/scores/pca.parquet",
+    log:
+        f"{RESULTS}/logs/pca/{{tile}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/pca/{{tile}}.tsv"
+    conda:
+        env("graph")
+    threads: 2
+    resources:
+        mem_mb=tile_mb(300),
+        runtime=tile_minutes(200_000),
+    params:
+        code=code("pca.py", "graph"),
+    message:
+        "Compare tile {wildcards.tile} with what is normal in it"
+    script:
+        "../workflow/scripts/pca.py"
+
+
+rule segments:
+    input:
+        points=f"{RESULTS}/tiles/{{tile}}/points.parquet",
+        halo=f"{RESULTS}/tiles/{{tile}}/halo.parquet",
+        crossovers=f"{RESULTS}/tiles/{{tile}}/crossovers.parquet",
+    output:
+        scores=f"{RESULTS}/tiles/{{tile}}/scores/segments.parquet",
+        runs=f"{RESULTS}/tiles/{{tile}}/scores/segment_runs.parquet",
+    log:
+        f"{RESULTS}/logs/segments/{{tile}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/segments/{{tile}}.tsv"
+    conda:
+        env("graph")
+    threads: 2
+    resources:
+        mem_mb=tile_mb(500),
+        runtime=tile_minutes(10_000),
+    params:
+        code=code("segments.py", "graph"),
+        tile_size=config["region"]["tile_size"],
+        reach=PLAN.reach,
+        settings=config["detectors"]["segments"],
+    message:
+        "Find bad runs of tracks in tile {wildcards.tile}"
+    script:
+        "../workflow/scripts/segments.py"

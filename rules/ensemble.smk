@@ -1,11 +1,8 @@
 # One score, one flag and one reason a point.
-MEMBERS = config["ensemble"]["members"]
-
-
 rule ensemble:
     input:
+        unpack(member_tables),
         points=f"{RESULTS}/tiles/{{tile}}/points.parquet",
-        along_track=branch("along_track" in MEMBERS, tile_member("along_track")),
     output:
         f"{RESULTS}/tiles/{{tile}}/ensemble.parquet",
     log:

@@ -9,12 +9,14 @@ MAPS = {
         *(f"detector_{member}" for member in MEMBERS),
     ]
 }
-SURVEY_NAMES = {survey.survey_no: name for name, survey in PLAN.surveys.items()}
 PRODUCTS = [
     f"{RESULTS}/products/flagged.parquet",
     f"{RESULTS}/products/ledger.tsv",
     f"{RESULTS}/products/summary.tsv",
     f"{RESULTS}/products/surveys.tsv",
+    f"{RESULTS}/products/misties.tsv",
+    f"{RESULTS}/products/line_biases.tsv",
+    f"{RESULTS}/products/labels.tsv",
     *MAPS.values(),
     f"{RESULTS}/products/profiles.png",
     f"{RESULTS}/report/index.html",
@@ -108,11 +110,9 @@ rule flagged:
 
 rule summary:
     input:
+        unpack(all_member_tables),
         points=of_all_tiles("points.parquet"),
         ensembles=of_all_tiles("ensemble.parquet"),
-        along_track=branch(
-            "along_track" in MEMBERS, of_all_surveys(".scores/along_track.parquet")
-        ),
     output:
         bands=report(
             f"{RESULTS}/products/summary.tsv",

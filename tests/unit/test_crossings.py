@@ -35,6 +35,7 @@ def frame_of(*lines, survey=None, seconds=None):
         (pl.col("survey_no").cast(pl.UInt64) * 2**32 + pl.col("row").cast(pl.UInt64)).alias("point_id"),
         pl.col("survey_no").cast(pl.UInt32),
         pl.col("track_id").cast(pl.Int32),
+        pl.col("row").cast(pl.UInt32).alias("track_seq"),
         pl.col("east", "north", "ice_thickness").cast(pl.Float64),
         pl.lit(2001.5, pl.Float32).alias("year"),
         pl.Series("timestamp", seconds, pl.Int64)
@@ -108,7 +109,7 @@ def test_finds_what_brute_force_finds(seed, snap):
     east = np.round(np.cumsum(rng.normal(0, 150, n)) / snap) * snap
     north = np.round(np.cumsum(rng.normal(0, 150, n)) / snap) * snap
     ids = np.arange(n, dtype=np.uint64)
-    start, end = track_segments(east, north, line, ids, 1000.0)
+    start, end = track_segments(east, north, line, np.arange(n, dtype=np.uint32), 1000.0)
     found = crossings(east, north, line, ids, start, end)
 
     # Where points fall on lines, the line with the larger number is moved by next to nothing.
@@ -173,16 +174,23 @@ def test_any_tiling_gives_the_same_crossovers(size):
     assert whole.select(KEY).is_duplicated().sum() == 0
 
 
-def test_lines_are_joined_in_row_order_whatever_the_order_of_the_table():
+def test_lines_are_joined_in_the_order_along_the_track_whatever_that_of_the_table():
     frame = flight_lines(lines=3, points=40)
     line = line_of(frame["survey_no"].to_numpy(), frame["track_id"].to_numpy())
-    ids = frame["point_id"].to_numpy()
-    start, end = track_segments(
-        frame["east"].to_numpy(), frame["north"].to_numpy(), line, ids, 1000.0
-    )
+    seq = frame["track_seq"].to_numpy()
+    east, north = frame["east"].to_numpy(), frame["north"].to_numpy()
+    start, end = track_segments(east, north, line, seq, 1000.0)
     assert start.size == 3 * 39
-    assert (ids[start] < ids[end]).all()
+    assert (seq[start] < seq[end]).all()
     assert (line[start] == line[end]).all()
+
+
+def test_a_chained_line_is_crossed_along_its_chain():
+    cross = frame_of([(0, 50, 100), (100, 50, 200), (200, 50, 300)], [(25, 0, 300), (25, 80, 380)])
+    shuffled = cross.with_columns(pl.Series("track_seq", [1, 0, 2, 3, 4], pl.UInt32))
+    assert crossed(cross)["fraction_a"].to_list() == [0.25]
+    # 100 to 0 and 0 to 200: the chain passes the place twice.
+    assert sorted(crossed(shuffled)["fraction_a"].to_list()) == [0.125, 0.75]
 
 
 def test_written_tables_and_their_statistics(tmp_path):

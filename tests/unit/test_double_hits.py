@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bedsieve.errors import BedsieveError
@@ -27,7 +27,8 @@ def as_set(a, b):
     return pairs
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=60, deadline=None)
+@example(seed=1, n=28, radius=300.0, lines=2, grid=True)
 @given(
     seed=st.integers(0, 10_000),
     n=st.integers(0, 150),

@@ -132,8 +132,7 @@ def test_g_scale_that_cannot_be_had(slot: int, message: str) -> None:
         g_scale_of(np.zeros((2, 4), np.float16), np.full((2, 4), slot, np.int32))
 
 
-@pytest.mark.parametrize("min_tracks", [0, 5])
-@pytest.mark.parametrize("hops", [1, 3])
+@pytest.mark.parametrize(("hops", "min_tracks"), [(1, 5), (3, 0)])
 def test_any_tile_size_gives_the_untiled_table(tmp_path: Path, hops: int, min_tracks: int) -> None:
     points = survey()
     columns = [points[c].to_numpy() for c in ("east", "north", "ice_thickness")]
@@ -152,7 +151,7 @@ def test_any_tile_size_gives_the_untiled_table(tmp_path: Path, hops: int, min_tr
     place = np.empty(ids.size, int)
     place[ids] = np.arange(ids.size)
     reach = hops * LIMIT
-    for size in (4000.0, 9000.0, 50_000.0):
+    for size in (6500.0, 11_000.0, 50_000.0):
         seen = 0
         span = int(15e3 // size) + 2
         for ix in range(-span, span):

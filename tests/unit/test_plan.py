@@ -10,6 +10,11 @@ import pytest
 from bedsieve.errors import ConfigError
 from bedsieve.plan import Plan, megabytes, minutes, reach
 
+SEEING: dict[str, Any] = {
+    "crossovers": {"radius": 25},
+    "labels": {"support_radius": 2000},
+    "detectors": {"segments": {"reach": 1000, "window": 2000}},
+}
 SHA_A, SHA_B = "a" * 64, "b" * 64
 
 
@@ -21,6 +26,7 @@ def tables(folder: Path, sheet: str, coverage: str) -> dict[str, Any]:
             "surveys": str(folder / "surveys.tsv"),
             "coverage": str(folder / "coverage.tsv"),
         },
+        **SEEING,
         "graph": {"hops": 3, "max_neighbour_distance": 5000},
     }
 
@@ -92,4 +98,11 @@ def test_a_reach_beyond_the_coverage_table_is_refused() -> None:
     with pytest.raises(
         ConfigError, match="60000 m, but the coverage table lists tiles within 50000 m"
     ):
-        reach({"graph": {"hops": 3, "max_neighbour_distance": 20_000}})
+        reach(SEEING | {"graph": {"hops": 3, "max_neighbour_distance": 20_000}})
+
+
+def test_reach_covers_the_neediest_stage() -> None:
+    near = {"graph": {"hops": 1, "max_neighbour_distance": 500}}
+    assert reach(SEEING | near) == 3600
+    wide = {"labels": {"support_radius": 4000}, "crossovers": {"radius": 10}}
+    assert reach(SEEING | near | wide) == 4030

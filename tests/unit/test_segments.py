@@ -20,7 +20,7 @@ from bedsieve.detectors.segments_chain import (
     posterior,
 )
 from bedsieve.detectors.segments_kriging import expected_from_other_lines
-from bedsieve.detectors.segments_network import cross_track_table, write_cross_track
+from bedsieve.detectors.segments_network import cross_track_table
 from bedsieve.detectors.segments_nodes import (
     make_buckets,
     make_nodes,
@@ -29,10 +29,10 @@ from bedsieve.detectors.segments_nodes import (
 from bedsieve.detectors.segments_runs import CAUSES
 from bedsieve.detectors.segments_score import (
     resolution,
-    score_survey_segments,
     survey_segments,
 )
 from bedsieve.detectors.segments_steps import displaced_runs, track_steps
+from bedsieve.detectors.segments_tile import score_tile_segments, window_segments
 from bedsieve.errors import BedsieveError
 
 NO_MISTIES = pl.DataFrame(schema={"point_id": pl.UInt64, "mistie_m": pl.Float64})
@@ -74,6 +74,7 @@ def _grid(seed: int = 0, side: float = 9000.0) -> pl.DataFrame:
         (surface - pl.col("ice_thickness")).alias("bed_elev"),
         pl.lit(False).alias("bed_reconstructed"),
         pl.col("row").cast(pl.UInt32),
+        pl.col("row").cast(pl.UInt32).alias("track_seq"),
     )
 
 
@@ -354,22 +355,10 @@ def test_a_tile_sees_what_the_whole_sees() -> None:
     )
 
 
-def test_files_in_and_out_with_crossovers(tmp_path: Path) -> None:
-    frame = _with_error(_grid(), 1, 5, 100, 180, pl.col("ice_thickness") + 110)
-    frame.write_parquet(tmp_path / "points.parquet")
-    frame.clear().write_parquet(tmp_path / "halo.parquet")
-    with pytest.raises(BedsieveError, match="3000 m wide, but the segments detector needs 3600 m"):
-        write_cross_track(
-            tmp_path / "points.parquet", tmp_path / "halo.parquet", tmp_path / "x", halo_width=3000
-        )
-    write_cross_track(
-        tmp_path / "points.parquet",
-        tmp_path / "halo.parquet",
-        tmp_path / "cross.parquet",
-        halo_width=15_000,
-    )
+def _files(folder: Path, frame: pl.DataFrame, inside: pl.Expr) -> list[Path]:
+    """A tile's points, its halo and some crossovers, written."""
     one, two = 2**32 + 1500 + 120, 2 * 2**32 + 5
-    pl.DataFrame(
+    crossovers = pl.DataFrame(
         {
             "point_id_a": [one, one + 1, one + 2, 2**32 + 3],
             "point_id_b": [two, two, one + 9, two],
@@ -377,20 +366,49 @@ def test_files_in_and_out_with_crossovers(tmp_path: Path) -> None:
             "self_crossing": [False, False, True, False],
         },
         schema_overrides={"point_id_a": pl.UInt64, "point_id_b": pl.UInt64},
-    ).write_parquet(tmp_path / "crossovers.parquet")
-    frame.filter(pl.col("survey_no") == 1).write_parquet(tmp_path / "survey.parquet")
-    score_survey_segments(
-        tmp_path / "survey.parquet",
-        [tmp_path / "cross.parquet"],
-        [tmp_path / "crossovers.parquet"],
-        tmp_path / "scores.parquet",
-        tmp_path / "runs.parquet",
     )
-    scores, runs = (pl.read_parquet(tmp_path / f"{name}.parquet") for name in ("scores", "runs"))
+    paths = [folder / f"{name}.parquet" for name in ("points", "halo", "crossovers")]
+    for table, path in zip(
+        (frame.filter(inside), frame.filter(~inside), crossovers), paths, strict=True
+    ):
+        table.write_parquet(path)
+    return paths
+
+
+def test_files_in_and_out_with_crossovers(tmp_path: Path) -> None:
+    frame = _with_error(_grid(), 1, 5, 100, 180, pl.col("ice_thickness") + 110)
+    paths = _files(tmp_path, frame, pl.lit(True))
+    out = (tmp_path / "scores.parquet", tmp_path / "runs.parquet")
+    with pytest.raises(
+        BedsieveError, match="12500 m wide, but the segments detector needs 12600 m"
+    ):
+        score_tile_segments(*paths, *out, tile="x0_y0", tile_size=9000.0, halo_width=12_500)
+    score_tile_segments(*paths, *out, tile="x0_y0", tile_size=9000.0, halo_width=12_600)
+    scores, runs = map(pl.read_parquet, out)
     assert scores.columns[:3] == ["point_id", "score", "code"]
     assert scores.schema["score"] == pl.Float32
+    assert scores["point_id"].equals(frame["point_id"])
+    assert runs["survey_no"].to_list() == [1]
     assert runs["crossovers"].to_list() == [2]
     assert runs["crossover_mistie_m"].to_list() == [111.0]
+
+
+def test_a_run_across_the_border_is_seen_by_the_tiles_on_both_sides(tmp_path: Path) -> None:
+    frame = _with_error(_grid(), 1, 5, 100, 180, pl.col("ice_thickness") + 110)
+    whole, _ = window_segments(frame, frame.clear(), NO_MISTIES)
+    bad = frame.filter((pl.col("survey_no") == 1) & pl.col("row").is_between(1600, 1679))
+    for side, tile in (("west", "x0_y0"), ("east", "x1_y0")):
+        inside = (pl.col("east") < 4500) if side == "west" else (pl.col("east") >= 4500)
+        (tmp_path / side).mkdir()
+        paths = _files(tmp_path / side, frame, inside)
+        out = (tmp_path / side / "scores", tmp_path / side / "runs")
+        score_tile_segments(*paths, *out, tile=tile, tile_size=4500.0, halo_width=12_600)
+        scores = pl.read_parquet(out[0]).join(bad, on="point_id", how="semi")
+        assert scores.height > 20
+        assert (scores["score"] > 0.8).all()
+        same = scores.join(whole, on="point_id")
+        # The window holds all that there is, so the tile sees what the whole sees.
+        assert np.allclose(same["score"], same["score_right"], atol=1e-6)
 
 
 def test_resolution_is_read_off_the_values() -> None:

@@ -22,6 +22,7 @@ class Project:
 
     def __init__(self, folder: Path, overlay: str = "config/demo.yaml") -> None:
         self.folder, self.overlay = folder, overlay
+        folder.mkdir(parents=True, exist_ok=True)
         for part in _PARTS:
             source = ROOT / part
             if source.is_dir():
@@ -141,5 +142,5 @@ def digests(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): sha256_of(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.relative_to(folder).parts[0] not in skip
+        if path.is_file() and not set(skip) & set(path.relative_to(folder).parts)
     }

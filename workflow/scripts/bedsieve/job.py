@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,20 @@ _THREAD_VARIABLES = (
 )
 
 
+def kernel_digest() -> str:
+    """Digest of all modules with compiled kernels, 16 hexadecimal digits.
+
+    numba's cache does not notice that a kernel called from another file has changed; a cache folder for each
+    state of the kernels does.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        text = path.read_bytes()
+        if b"numba" in text:
+            digest.update(path.name.encode() + text)
+    return digest.hexdigest()[:16]
+
+
 @contextmanager
 def job(log: str, threads: int) -> Iterator[None]:
     """Run a script's body as a job.
@@ -29,6 +44,7 @@ def job(log: str, threads: int) -> Iterator[None]:
     """
     for name in _THREAD_VARIABLES:
         os.environ[name] = str(threads)
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(".snakemake", "numba", kernel_digest())))
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     terminal = sys.stderr
     with open(log, "w", buffering=1, encoding="utf-8") as stream:

@@ -22,6 +22,8 @@ from bedsieve.ingest.sheet import (
 )
 from bedsieve.tile_names import MAX_REACH, tile_index
 
+SEGMENT_MARGIN = 600.0  # what the segments detector sees beyond its reach (m)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -146,21 +148,34 @@ class Plan:
 
 
 def reach(config: dict[str, Any]) -> float:
-    """How far (m) a tile looks beyond its border: the detectors' hops times the longest edge.
+    """How far (m) a tile looks beyond its border.
+
+    As far as the detectors' hops times the longest edge, the support of a double hit, and the neighbourhood of
+    the segments detector, whichever is most.
 
     Raises
     ------
     ConfigError
         If the coverage table does not reach as far.
     """
-    graph = config["graph"]
-    needed = float(graph["hops"] * graph["max_neighbour_distance"])
+    graph, radius = config["graph"], config["crossovers"]["radius"]
+    segments = config["detectors"]["segments"]
+    needs = {
+        "graph.hops * graph.max_neighbour_distance": graph["hops"]
+        * graph["max_neighbour_distance"],
+        "labels.support_radius + 3 * crossovers.radius": config["labels"]["support_radius"]
+        + 3 * radius,
+        f"detectors.segments: reach + window + {SEGMENT_MARGIN:.0f}": segments["reach"]
+        + segments["window"]
+        + SEGMENT_MARGIN,
+    }
+    key, needed = max(needs.items(), key=lambda need: need[1])
     if needed > MAX_REACH:
         raise ConfigError(
-            f"graph.hops * graph.max_neighbour_distance = {needed:.0f} m, but the coverage table lists "
-            f"tiles within {MAX_REACH:.0f} m of a survey only. Make one of the two smaller."
+            f"{key} = {needed:.0f} m, but the coverage table lists tiles within {MAX_REACH:.0f} m of a "
+            "survey only. Make it smaller."
         )
-    return needed
+    return float(needed)
 
 
 def _coverage(path: Path) -> dict[str, dict[str, CoverageRow]]:

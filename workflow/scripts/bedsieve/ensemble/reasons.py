@@ -18,6 +18,10 @@ TELLING_SCORE = 0.5
 """Members that score at least this are named in a reason, and always the highest (ours)."""
 
 
+BROKEN = 0.5
+"""Evidence from which a physical law counts as broken, as in `detectors.physics_laws`."""
+
+
 @dataclass(frozen=True)
 class Phrase:
     """What one detector's evidence means.
@@ -49,8 +53,38 @@ def _along_track(evidence: Callable[[str], pl.Expr]) -> pl.Expr:
     return metres(residual) + " " + side + place
 
 
+def _segments(evidence: Callable[[str], pl.Expr]) -> pl.Expr:
+    offset, residual = (
+        evidence(name).cast(pl.Float64).fill_nan(None) for name in ("offset_m", "residual_m")
+    )
+    side = pl.when(offset >= 0).then(pl.lit("thick")).otherwise(pl.lit("thin"))
+    run = pl.lit("in a run of its track ") + metres(offset) + " too " + side + _cause(evidence)
+    off = pl.when(residual >= 0).then(pl.lit("thicker")).otherwise(pl.lit("thinner"))
+    alone = metres(residual) + " " + off + " than other tracks around say"
+    return pl.coalesce(run, pl.lit("in a run of its track") + _cause(evidence), alone)
+
+
+def _cause(evidence: Callable[[str], pl.Expr]) -> pl.Expr:
+    return pl.lit(" (") + evidence("cause") + ")"
+
+
+def _pca(evidence: Callable[[str], pl.Expr]) -> pl.Expr:
+    laws = {
+        "law_rate": "jumps more along its track than ice does",
+        "law_crossing": "disagrees with other tracks that cross it",
+        "law_shear": "means a driving stress that ice cannot bear",
+    }
+    broken = [pl.when(evidence(name) >= BROKEN).then(pl.lit(words)) for name, words in laws.items()]
+    usual = pl.lit("unusual together with bed, surface, velocity and climate")
+    return pl.coalesce(
+        pl.concat_str(broken, separator=" and ", ignore_nulls=True).replace("", None), usual
+    )
+
+
 PHRASES: dict[str, Phrase] = {
     "along_track": Phrase(evidence=("residual",), words=_along_track),
+    "segments": Phrase(evidence=("offset_m", "residual_m", "cause"), words=_segments),
+    "pca": Phrase(evidence=("law_rate", "law_crossing", "law_shear"), words=_pca),
 }
 
 

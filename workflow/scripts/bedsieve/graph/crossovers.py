@@ -23,7 +23,8 @@ from bedsieve.graph.tile_geometry import TileBox
 KINDS = pl.Enum(["double_hit", "crossing"])
 YEAR_SECONDS = 365.2425 * 86400.0
 _COLUMNS = [
-    "point_id", "survey_no", "track_id", "east", "north", "ice_thickness", "year", "timestamp",
+    "point_id", "survey_no", "track_id", "track_seq", "east", "north", "ice_thickness",
+    "year", "timestamp",
 ]  # fmt: skip
 _LAST = ["dt_s", "internal", "self_crossing", "line_a", "line_b", "survey_no_a", "survey_no_b"]
 
@@ -120,6 +121,7 @@ class _Points:
         self.point_id = frame["point_id"].to_numpy()
         self.survey_no = frame["survey_no"].to_numpy()
         self.line = line_of(self.survey_no, frame["track_id"].to_numpy())
+        self.track_seq = frame["track_seq"].to_numpy()
         self.east, self.north = frame["east"].to_numpy(), frame["north"].to_numpy()
         self.thickness = frame["ice_thickness"].to_numpy()
         self.year = frame["year"].cast(pl.Float64).fill_null(np.nan).to_numpy()
@@ -192,7 +194,7 @@ def _crossings(points: _Points, box: TileBox, max_gap: float) -> pl.DataFrame:
 
 def _segments_into(points: _Points, box: TileBox, max_gap: float) -> tuple[Rows, Rows]:
     """Segments whose own box touches the tile."""
-    start, end = track_segments(points.east, points.north, points.line, points.point_id, max_gap)
+    start, end = track_segments(points.east, points.north, points.line, points.track_seq, max_gap)
     west, south, right, top = box.bounds
     e0, e1, n0, n1 = points.east[start], points.east[end], points.north[start], points.north[end]
     touching = (np.maximum(e0, e1) >= west) & (np.minimum(e0, e1) <= right)

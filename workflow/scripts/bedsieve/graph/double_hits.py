@@ -2,8 +2,9 @@
 
 In: positions, lines and point_id. Out: each unordered pair once, as two arrays of rows. Points are
 sorted into square cells, sixteen to a hashed block; a cell whose 3 x 3 block holds a single line is skipped, which is most of
-Antarctica. Of the rest, each cell is compared with itself and with the four cells after it, twice:
-once to count, once to fill arrays of exactly that size.
+Antarctica. Of the rest, each cell is compared with itself and with the four cells after it. A run of
+cells has room for one pair a point; where lines are so close that there are more, they are counted
+first and found again.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from bedsieve.errors import BedsieveError
 
 _CELL = 256.0  # m; measured on track-like points, 200 to 320 differ by a fifth
+_RUN = 256  # cells searched by a thread at a time
 _EMPTY = np.int64(-2)  # stands for the line of a cell that holds no point
 _MIXED = np.int64(-1)  # stands for the line of a cell that holds several
 
@@ -61,16 +63,17 @@ def double_hits(
         raise BedsieveError("A position is NaN or infinite. Drop such points when harmonising.")
     if east.size < 2:
         return np.zeros(0, np.int32), np.zeros(0, np.int32)
-    cell = max(_CELL, radius)
+    # Wider than the radius, or a pair of points on borders could round into cells that do not touch.
+    cell = max(_CELL, 1.001 * radius)
     cell_of, bx, by, only, size, table = _hash_points(east, north, line, cell)
     active = _active_cells(bx, by, only, table)
     start, order, x, y, lines = _gather(east, north, line, cell_of, size, active)
     del cell_of, size
-    cells = (start, bx, by, only, active, table, cell)
-    count = _count_pairs(x, y, lines, *cells, radius)
-    offset = np.concatenate(([0], np.cumsum(count)))
+    cells = (x, y, lines, start, bx, by, only, active, table, cell, radius)
+    slabs = np.empty(order.size, np.int32), np.empty(order.size, np.int32)
+    offset = np.concatenate(([0], np.cumsum(_find_pairs(*cells, *slabs))))
     a, b = np.empty(offset[-1], np.int32), np.empty(offset[-1], np.int32)
-    _fill_pairs(x, y, lines, *cells, radius, order, point_id, offset, a, b)
+    _collect(*cells, *slabs, order, point_id, offset, a, b)
     return a, b
 
 
@@ -204,19 +207,18 @@ def _gap(value, low, high):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _pairs_of_cell(c, x, y, line, start, bx, by, only, table, cell, radius, out_i, out_j, at):  # type: ignore[no-untyped-def]
-    """Count the pairs of cell c with itself and the cells after it; write them if there is room."""
+def _pairs_of_cell(c, x, y, line, start, bx, by, only, table, cell, radius, out_i, out_j, at, room):  # type: ignore[no-untyped-def]
+    """Count the pairs of cell c with itself and the cells after it; write the first `room` at `at`."""
     near = radius * radius
     # A border computed from a column number is off by a rounding; a cell is entered a little early.
     reach = near * (1.0 + 1e-9) + 1e-6
-    write = out_i.size > 0
     found = 0
     if only[c] == _MIXED:
         for i in range(start[c], start[c + 1]):
             for j in range(i + 1, start[c + 1]):
                 dx, dy = x[j] - x[i], y[j] - y[i]
                 if dx * dx + dy * dy <= near and line[i] != line[j]:
-                    if write:
+                    if found < room:
                         out_i[at + found], out_j[at + found] = i, j
                     found += 1
     block, col, row = c >> 4, c & 3, c >> 2 & 3
@@ -235,37 +237,54 @@ def _pairs_of_cell(c, x, y, line, start, bx, by, only, table, cell, radius, out_
             for j in range(start[other], start[other + 1]):
                 dx, dy = x[j] - x[i], y[j] - y[i]
                 if dx * dx + dy * dy <= near and line[i] != line[j]:
-                    if write:
+                    if found < room:
                         out_i[at + found], out_j[at + found] = i, j
                     found += 1
     return found
 
 
 @njit(cache=True, parallel=True, nogil=True)
-def _count_pairs(x, y, line, start, bx, by, only, active, table, cell, radius):  # type: ignore[no-untyped-def]
-    count = np.zeros(only.size, np.int32)
-    none = np.empty(0, np.int32)
-    for c in prange(only.size):
-        if active[c]:
-            count[c] = _pairs_of_cell(
-                np.int64(c), x, y, line, start, bx, by, only, table, cell, radius, none, none, 0
-            )
+def _find_pairs(x, y, line, start, bx, by, only, active, table, cell, radius, slab_i, slab_j):  # type: ignore[no-untyped-def]
+    """Pairs of each run of cells, written where the run's own points stand if there is room."""
+    runs = -(-only.size // _RUN)
+    count = np.zeros(runs, np.int64)
+    for r in prange(runs):
+        first, last = np.int64(r) * _RUN, min((np.int64(r) + 1) * _RUN, only.size)
+        at, end = start[first], start[last]
+        found = 0
+        for c in range(first, last):
+            if active[c]:
+                found += _pairs_of_cell(
+                    c, x, y, line, start, bx, by, only, table, cell, radius,
+                    slab_i, slab_j, at + found, end - at - found,
+                )  # fmt: skip
+        count[r] = found
     return count
 
 
 @njit(cache=True, parallel=True, nogil=True)
-def _fill_pairs(  # type: ignore[no-untyped-def]
-    x, y, line, start, bx, by, only, active, table, cell, radius, order, point_id, offset, a, b
-):
-    for c in prange(only.size):
-        if offset[c + 1] == offset[c]:
-            continue
-        _pairs_of_cell(
-            np.int64(c), x, y, line, start, bx, by, only, table, cell, radius, a, b, offset[c]
-        )
-        for k in range(offset[c], offset[c + 1]):
-            first, second = order[a[k]], order[b[k]]
-            if point_id[first] < point_id[second]:
-                a[k], b[k] = first, second
+def _collect(  # type: ignore[no-untyped-def]
+    x, y, line, start, bx, by, only, active, table, cell, radius, slab_i, slab_j,
+    order, point_id, offset, a, b,
+):  # fmt: skip
+    """Copy the pairs of each run, or find them again where they did not fit, as rows in order of id."""
+    for r in prange(offset.size - 1):
+        first, last = np.int64(r) * _RUN, min((np.int64(r) + 1) * _RUN, only.size)
+        at, total = offset[r], offset[r + 1] - offset[r]
+        if total <= start[last] - start[first]:
+            a[at : at + total] = slab_i[start[first] : start[first] + total]
+            b[at : at + total] = slab_j[start[first] : start[first] + total]
+        else:
+            found = 0
+            for c in range(first, last):
+                if active[c]:
+                    found += _pairs_of_cell(
+                        c, x, y, line, start, bx, by, only, table, cell, radius,
+                        a, b, at + found, total - found,
+                    )  # fmt: skip
+        for k in range(at, at + total):
+            one, two = order[a[k]], order[b[k]]
+            if point_id[one] < point_id[two]:
+                a[k], b[k] = one, two
             else:
-                a[k], b[k] = second, first
+                a[k], b[k] = two, one

@@ -47,13 +47,13 @@ def _walk(boxes, level, west, east_most, south, north_most, reach2, buckets):  #
 
 
 @njit(cache=True, nogil=True)
-def _scan(east, north, first, stop, x, y, q, bound2, d2, at, m):  # type: ignore[no-untyped-def]
+def _scan(east, north, first, stop, x, y, q, bound2, at, m):  # type: ignore[no-untyped-def]
+    """Append the points of one bucket that lie within `bound2` of (x, y), without q."""
     for j in range(first, stop):
         dx, dy = east[np.uintp(j)] - x, north[np.uintp(j)] - y
-        d = dx * dx + dy * dy
         # Written whether wanted or not: the next one overwrites it, and nothing branches.
-        d2[m], at[m] = d, j
-        m += np.uintp((d <= bound2) & (j != q))
+        at[m] = j
+        m += np.uintp((dx * dx + dy * dy <= bound2) & (j != q))
     return m
 
 
@@ -75,9 +75,13 @@ def _within(east, north, boxes, walk, found, hits, q, bound2, d2, at):  # type: 
         if np.int64(m) > room:
             break
         if first + BUCKET <= n:
-            m = _scan(east, north, first, first + BUCKET, x, y, q, bound2, d2, at, m)
+            m = _scan(east, north, first, first + BUCKET, x, y, q, bound2, at, m)
         else:
-            m = _scan(east, north, first, n, x, y, q, bound2, d2, at, m)
+            m = _scan(east, north, first, n, x, y, q, bound2, at, m)
+    for i in range(np.int64(m)):
+        j = np.uintp(at[np.uintp(i)])
+        dx, dy = east[j] - x, north[j] - y
+        d2[np.uintp(i)] = dx * dx + dy * dy
     return np.int64(m)
 
 

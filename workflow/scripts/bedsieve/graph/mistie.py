@@ -6,10 +6,12 @@ median, RMS and the 95th percentile of |mis-tie|, as GMT's x2sys_report gives th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
+
+from bedsieve.files import replacing
 
 _COLUMNS = ["kind", "survey_no_a", "survey_no_b", "internal", "mistie"]
 
@@ -74,3 +76,24 @@ def survey_misties(crossovers: Sequence[str | Path]) -> pl.DataFrame:
     keys = ["survey_no", "internal", "kind"]
     table = sides.group_by(keys).agg(_statistics()).sort(keys)
     return table.with_columns(pl.when(~pl.col("internal")).then("median").alias("median")).collect()
+
+
+def write_misties(
+    crossovers: Sequence[str | Path],
+    survey_names: Mapping[int, str],
+    out_surveys: str | Path,
+    out_pairs: str | Path,
+) -> None:
+    """Write the mis-ties of surveys and of pairs of surveys, by name, as tab-separated tables."""
+    for table, path in (
+        (survey_misties(crossovers), out_surveys),
+        (survey_pair_misties(crossovers), out_pairs),
+    ):
+        named = table.rename({name: name.replace("survey_no", "survey") for name in table.columns})
+        named = named.with_columns(
+            pl.col(name).replace_strict(dict(survey_names), default="?", return_dtype=pl.String)
+            for name in named.columns
+            if name.startswith("survey")
+        )
+        with replacing(path) as part:
+            named.write_csv(part, separator="\t", float_precision=3)

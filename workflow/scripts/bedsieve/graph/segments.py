@@ -1,8 +1,7 @@
 """Track segments: the pieces between consecutive points of a line, from points in any order.
 
-In: line, point_id and positions. Out: two arrays of rows, the start and the end of each segment.
-The rows of a tile are sorted in space, so the order along a line comes from the number of the data
-row, which is the lower half of a point_id.
+In: line, place along it and positions. Out: two arrays of rows, the start and the end of each
+segment. The rows of a tile are sorted in space, so the order along a line comes from track_seq.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ def track_segments(
     east: NDArray[np.float64],
     north: NDArray[np.float64],
     line: NDArray[np.int64],
-    point_id: NDArray[np.uint64],
+    track_seq: NDArray[np.uint32],
     max_gap: float,
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Join each point to the next of its line, unless that is more than `max_gap` away.
@@ -26,7 +25,8 @@ def track_segments(
         Projected positions, m.
     line : ndarray of int64, shape (n,)
         survey_no * 2**32 + track_id.
-    point_id : ndarray of uint64, shape (n,)
+    track_seq : ndarray of uint32, shape (n,)
+        Order of the points along their line.
     max_gap : float
         Length of the longest segment, m, inclusive. A longer one is a gap in the data.
 
@@ -43,7 +43,7 @@ def track_segments(
     halo and comes back does so at its outer border; only a line with a hole wider than the halo
     from which it returns to within `max_gap` of where it left would gain a segment.
     """
-    order = np.lexsort((point_id, line)).astype(np.int32)
+    order = np.lexsort((track_seq, line)).astype(np.int32)
     start, end = order[:-1], order[1:]
     moved = np.ones(order.size, bool)
     moved[1:] = (

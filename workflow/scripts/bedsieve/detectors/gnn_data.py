@@ -1,0 +1,272 @@
+"""What the graph network trains on: seeds of three kinds and the part of the graph that they can see.
+
+In: tiles (points, halo, edges, labels). Out: one compact graph with the seeds' neighbourhoods, and for
+each node its group, region and use. Everything drawn here depends on point ids and the seed alone, so
+that neither the order of tiles nor their size matters to who is drawn. Three passes over the tiles,
+one tile in memory at a time, since the whole of Bedmap does not fit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from bedsieve.detectors import node_features
+from bedsieve.detectors.gnn_folds import Folds, find_folds, hashed
+from bedsieve.detectors.gnn_settings import GnnSettings
+from bedsieve.detectors.nets.losses import INLIER, OUTLIER, UNLABELLED
+from bedsieve.detectors.nets.sampling import Graph
+from bedsieve.detectors.tile_graph import tile_edges, tile_frame
+from bedsieve.errors import BedsieveError
+
+Tile = Mapping[str, str | Path]
+Limits = dict[int, npt.NDArray[np.uint64]]
+CONTEXT = -2  # a node that is met as a neighbour only
+_PLACE = ("point_id", "survey_no", "east", "north")
+_SALT_UNLABELLED, _SALT_VALIDATION = 11, 12
+_FEWEST = 5  # outlier seeds a region must have, so that training and validation both get some
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Seeds and their surroundings.
+
+    Parameters
+    ----------
+    graph : Graph
+        Features scaled.
+    point_id : uint64 ndarray (n,)
+    group : int8 ndarray (n,)
+        `OUTLIER`, `INLIER`, `UNLABELLED` or `CONTEXT`.
+    region : int8 ndarray (n,)
+    validation : bool ndarray (n,)
+        Labelled seeds that training never uses.
+    folds : Folds
+    scaler : node_features.Scaler
+    """
+
+    graph: Graph
+    point_id: npt.NDArray[np.uint64]
+    group: npt.NDArray[np.int8]
+    region: npt.NDArray[np.int8]
+    validation: npt.NDArray[np.bool_]
+    folds: Folds
+    scaler: node_features.Scaler
+
+    def seeds_table(self) -> pl.DataFrame:
+        """Who trained and who validated: point_id, region, group, use; by point_id."""
+        seed = np.flatnonzero(self.group != CONTEXT)
+        letters = np.array([self.folds.name(r) for r in range(self.folds.count)])
+        return pl.DataFrame(
+            {
+                "point_id": self.point_id[seed],
+                "region": letters[self.region[seed]],
+                "group": self.group[seed],
+                "use": np.where(self.validation[seed], "validation", "train"),
+            }
+        ).sort("point_id")
+
+    def digest(self) -> str:
+        """Fingerprint of the data, so that a checkpoint of other data is not taken up."""
+        sha = hashlib.sha256()
+        for array in (self.point_id, self.group, self.region, self.validation, self.graph.x):
+            sha.update(np.ascontiguousarray(array).data)
+        sha.update(np.ascontiguousarray(self.graph.neighbour).data)
+        return sha.hexdigest()
+
+
+def gather(tiles: Sequence[Tile], settings: GnnSettings, seed: int) -> TrainingData:
+    """Choose seeds over all tiles, take out the graph around them and scale its features.
+
+    Parameters
+    ----------
+    tiles : sequence of mapping
+        Each with paths ``points``, ``halo``, ``edges`` and ``labels``.
+    settings : GnnSettings
+    seed : int
+
+    Raises
+    ------
+    BedsieveError
+        If a region has too few labels, or the edges serve fewer hops than the network has layers.
+    """
+    tiles = sorted(tiles, key=lambda tile: str(tile["points"]))
+    labelled = pl.concat([_labelled(tile) for tile in tiles]).unique(
+        "point_id", maintain_order=True
+    )
+    outliers = labelled.filter(pl.col("label") == OUTLIER)
+    if outliers.height < _FEWEST * settings.n_folds:
+        raise BedsieveError(
+            f"gnn: {outliers.height} outlier labels are too few to train on. Leave gnn out of the "
+            "ensemble's members, or score with a model version trained elsewhere."
+        )
+    folds = find_folds(outliers, settings, seed)
+    _check_regions(labelled, folds)
+    limits = {
+        **_validation_limits(labelled, folds, settings, seed),
+        UNLABELLED: _unlabelled_limits(tiles, folds, settings, seed),
+    }
+    parts = [_part(tile, folds, limits, settings, seed) for tile in tiles]
+    return _scaled(_joined([part for part in parts if part is not None], folds))
+
+
+def _labelled(tile: Tile) -> pl.DataFrame:
+    labels = pl.read_parquet(tile["labels"], columns=["point_id", "label"])
+    points = pl.read_parquet(tile["points"], columns=list(_PLACE))
+    return points.join(labels, on="point_id", how="inner").sort("point_id")
+
+
+def _check_regions(labelled: pl.DataFrame, folds: Folds) -> None:
+    region, label = folds.region_of(labelled), labelled["label"].to_numpy()
+    for number in range(folds.count):
+        out = int(((region == number) & (label == OUTLIER)).sum())
+        inn = int(((region == number) & (label == INLIER)).sum())
+        if out < _FEWEST or inn < _FEWEST:
+            raise BedsieveError(
+                f"gnn: region {folds.name(number)} has {out} outlier and {inn} inlier labels, fewer "
+                f"than {_FEWEST} of each. Use fewer folds or another kind of folds."
+            )
+
+
+def _validation_limits(
+    labelled: pl.DataFrame, folds: Folds, settings: GnnSettings, seed: int
+) -> Limits:
+    """Per group and region the hash up to which labels are held back: the share's lowest, at least one."""
+    region, label = folds.region_of(labelled), labelled["label"].to_numpy()
+    draw = hashed(labelled["point_id"].to_numpy(), _salt(seed, _SALT_VALIDATION))
+    limits: Limits = {}
+    for group, share in (
+        (OUTLIER, settings.validation_outliers),
+        (INLIER, settings.validation_inliers),
+    ):
+        drawn = [np.sort(draw[(label == group) & (region == r)]) for r in range(folds.count)]
+        limits[group] = np.array([d[max(0, round(share * d.size) - 1)] for d in drawn], np.uint64)
+    return limits
+
+
+def _unlabelled_limits(
+    tiles: Sequence[Tile], folds: Folds, settings: GnnSettings, seed: int
+) -> npt.NDArray[np.uint64]:
+    """Per region the hash up to which unlabelled points are taken: the cap's lowest."""
+    cap = max(1, settings.unlabelled // (folds.count - 1))
+    lowest = [np.empty(0, np.uint64) for _ in range(folds.count)]
+    for tile in tiles:
+        points = pl.read_parquet(tile["points"], columns=list(_PLACE))
+        labels = pl.read_parquet(tile["labels"], columns=["point_id"])
+        points = points.join(labels, on="point_id", how="anti")
+        region = folds.region_of(points)
+        draw = hashed(points["point_id"].to_numpy(), _salt(seed, _SALT_UNLABELLED))
+        for number in range(folds.count):
+            both = np.concatenate([lowest[number], draw[region == number]])
+            lowest[number] = np.partition(both, cap - 1)[:cap] if both.size > cap else both
+    return np.array([part.max() if part.size else 0 for part in lowest], np.uint64)
+
+
+@dataclass(frozen=True)
+class _Part:
+    x: npt.NDArray[np.float32]
+    neighbour: npt.NDArray[np.int32]
+    log1p_dist: npt.NDArray[np.float16]
+    log_slope: npt.NDArray[np.float16]
+    point_id: npt.NDArray[np.uint64]
+    group: npt.NDArray[np.int8]
+    region: npt.NDArray[np.int8]
+    validation: npt.NDArray[np.bool_]
+
+
+def _part(
+    tile: Tile, folds: Folds, limits: Limits, settings: GnnSettings, seed: int
+) -> _Part | None:
+    """The seeds of a tile and all that they can reach, in the tile's order of space."""
+    columns = [*_PLACE, *node_features.COLUMNS]
+    frame, core = tile_frame(tile["points"], tile["halo"], columns)
+    edges = tile_edges(tile["edges"], frame.height, core, len(settings.widths))
+    point_id, region = frame["point_id"].to_numpy(), folds.region_of(frame)
+    labels = pl.read_parquet(tile["labels"], columns=["point_id", "label"])
+    known = frame.select("point_id").join(labels, on="point_id", how="left", maintain_order="left")[
+        "label"
+    ]
+    group = known.fill_null(UNLABELLED).to_numpy().astype(np.int8)
+    draw = hashed(point_id, _salt(seed, _SALT_UNLABELLED))
+    group[(group == UNLABELLED) & (draw > limits[UNLABELLED][region])] = CONTEXT
+    group[core:] = CONTEXT
+    seeds = np.flatnonzero(group != CONTEXT)
+    if seeds.size == 0:
+        return None
+    kept = np.flatnonzero(_reached(edges.neighbour, seeds, len(settings.widths), frame.height))
+    draw = hashed(point_id, _salt(seed, _SALT_VALIDATION))
+    validation = (group == OUTLIER) & (draw <= limits[OUTLIER][region])
+    validation |= (group == INLIER) & (draw <= limits[INLIER][region])
+    place = np.full(frame.height + 1, -1, np.int32)
+    place[kept] = np.arange(kept.size, dtype=np.int32)
+    # A reached node beyond the table is an end: nothing looks past it, so its row stays empty.
+    inside = kept[kept < len(edges.neighbour)]
+    neighbour = np.full((kept.size, edges.neighbour.shape[1]), -1, np.int32)
+    neighbour[: inside.size] = place[edges.neighbour[inside]]
+    distance, slope = (np.zeros(neighbour.shape, np.float16) for _ in range(2))
+    distance[: inside.size] = edges.log1p_dist[inside]
+    slope[: inside.size] = edges.log_slope[inside]
+    return _Part(
+        node_features.raw_features(frame[kept]),
+        neighbour,
+        distance,
+        slope,
+        point_id[kept],
+        group[kept],
+        region[kept],
+        validation[kept],
+    )
+
+
+def _reached(
+    neighbour: npt.NDArray[np.int32], seeds: npt.NDArray[np.int64], hops: int, nodes: int
+) -> npt.NDArray[np.bool_]:
+    reached = np.zeros(nodes + 1, np.bool_)
+    reached[seeds] = True
+    frontier = seeds
+    for _ in range(hops):
+        before = reached.copy()
+        # Empty slots are -1 and mark the spare last place.
+        reached[neighbour[frontier]] = True
+        reached[-1] = False
+        frontier = np.flatnonzero(reached & ~before)
+    return reached[:-1]
+
+
+def _joined(parts: Sequence[_Part], folds: Folds) -> TrainingData:
+    sizes = np.cumsum([0] + [part.point_id.size for part in parts])
+    for part, offset in zip(parts, sizes[:-1], strict=True):
+        part.neighbour[part.neighbour >= 0] += np.int32(offset)
+    names = ("x", "neighbour", "log1p_dist", "log_slope")
+    x, neighbour, distance, slope = (np.concatenate([getattr(p, n) for p in parts]) for n in names)
+    seed = np.concatenate([part.group for part in parts]) != CONTEXT
+    scaler = node_features.fit_scaler(x[seed], slope[seed][neighbour[seed] >= 0])
+    return TrainingData(
+        Graph(x, neighbour, distance, slope, scaler.g_scale),
+        np.concatenate([part.point_id for part in parts]),
+        np.concatenate([part.group for part in parts]),
+        np.concatenate([part.region for part in parts]),
+        np.concatenate([part.validation for part in parts]),
+        folds,
+        scaler,
+    )
+
+
+def _scaled(data: TrainingData) -> TrainingData:
+    if data.scaler.absent:
+        print(
+            f"gnn: no training point has {', '.join(data.scaler.absent)}; they are left out (0).",
+            flush=True,
+        )
+    x = data.scaler.apply(np.asarray(data.graph.x, np.float32))
+    return replace(data, graph=replace(data.graph, x=x))
+
+
+def _salt(seed: int, purpose: int) -> int:
+    return seed * 64 + purpose
