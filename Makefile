@@ -9,10 +9,10 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)/workflow/scripts"
 DEMO := --configfile config/demo.yaml --cores $(CORES)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit lint format bench report docs clean
+.PHONY: help demo test test-unit test-slow lint format bench report docs clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 # torch is named in the first call, so that no other package pulls another build of it.
 $(VENV)/runtime: requirements.txt
@@ -41,6 +41,9 @@ test: $(VENV)/dev ## Run all tests
 
 test-unit: $(VENV)/dev ## Run the unit tests only
 	$(RUN) python -m pytest tests/unit
+
+test-slow: $(VENV)/dev ## Run the checks that take minutes each
+	$(RUN) python -m pytest -m slow
 
 lint: $(VENV)/dev ## Check style, types, the workflow and the docs
 	$(RUN) ruff check .

@@ -219,11 +219,13 @@ def test_processes_that_register_at_once_lose_nothing(tmp_path: Path) -> None:
 
 def test_provisional_shares_each_release_out_evenly() -> None:
     surveys = [Survey(1, "A", "BM1"), Survey(2, "B", "BM2"), Survey(3, "C", "BM2")]
-    rows = provisional(surveys, [(0, 0), (-1, 2)], {"BM1": 100, "BM2": 80})
+    tiles = [(x, 0) for x in range(6)]
+    rows = provisional(surveys, tiles, {"BM1": 100, "BM2": 80})
     assert [(row.survey, row.tile, row.n) for row in rows] == [
-        ("A", "x0_y0", 50), ("A", "x-1_y2", 50), ("B", "x0_y0", 20), ("B", "x-1_y2", 20),
-        ("C", "x0_y0", 20), ("C", "x-1_y2", 20),
+        ("A", "x0_y0", 50), ("A", "x3_y0", 50), ("B", "x1_y0", 20), ("B", "x4_y0", 20),
+        ("C", "x2_y0", 20), ("C", "x5_y0", 20),
     ]  # fmt: skip
+    assert {row.tile for row in provisional(surveys[:1], [(7, 7)])} == {"x7_y7"}
     assert {(row.gap_m, row.sha256) for row in rows} == {(0.0, "provisional")}
     with pytest.raises(ConfigError, match="D: release 'mine'"):
         provisional([Survey(4, "D", "mine")], [(0, 0)])

@@ -13,11 +13,14 @@ from bedsieve.ingest.sheet import read_coverage, read_sheet
 from tests.workflow.conftest import ROOT, Project, job_counts
 
 PER_SURVEY = ("harmonise", "along_track", "survey_csv")
-PER_TILE = ("points", "edges", "ensemble")
+PER_TILE = ("points", "edges", "crossovers", "labels", "pca", "segments", "ensemble")
 
 
 def expected(surveys: int, tiles: int, **others: int) -> Counter[str]:
-    once = ("flagged", "ledger", "summary", "maps", "profiles", "index", "all")
+    once = (
+        *("flagged", "ledger", "summary", "maps", "profiles", "index", "all"),
+        *("train_bias", "train_pca", "biases", "misties", "label_accounting"),
+    )
     return Counter(
         dict.fromkeys(PER_SURVEY, surveys) | dict.fromkeys(PER_TILE, tiles) | dict.fromkeys(once, 1)
     ) + Counter(others)
@@ -88,7 +91,8 @@ def test_a_tile_takes_only_surveys_within_reach(project: Project) -> None:
     two_surveys(project)
     target = "results/demo/tiles/x1_y0/edges.arrow"
     assert project.plan(target) == Counter({"edges": 1, "points": 1, "harmonise": 2})
-    project.configure(graph={"max_neighbour_distance": 3999})
+    near = {"graph": {"max_neighbour_distance": 3999}, "labels": {"support_radius": 2000}}
+    project.configure(**near, detectors={"segments": {"reach": 1000, "window": 2000}})
     assert project.plan(target) == Counter({"edges": 1, "points": 1, "harmonise": 1})
 
 

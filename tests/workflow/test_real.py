@@ -38,8 +38,8 @@ def test_bering_one_track_in_alaska(tmp_path: Path) -> None:
     assert len(points) == len(scores) == 2798  # of 3,244 rows, 446 without thickness
     assert points["track_id"].n_unique() <= 3
     assert points["ith_bm"].is_null().all()
-    # An honest track: hardly anything stands out.
-    assert (scores["score"] > 0.7).mean() < 0.01
+    # An honest track that no other crosses: hardly anything stands out.
+    assert (scores["score"] >= 0.5).mean() < 0.005
 
 
 def test_south_glacier_thin_ice_not_in_track_order(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_south_glacier_thin_ice_not_in_track_order(tmp_path: Path) -> None:
     order = points.sort("track_id", "track_seq")
     step = np.hypot(order["east"].diff(), order["north"].diff()).to_numpy()[1:]
     assert np.nanmedian(step) < 10  # chained; 187 m in the order of the file
-    assert (scores["score"] > 0.7).mean() < 0.05
+    assert (scores["score"] >= 0.5).mean() < 0.02
 
 
 def test_byrd_with_its_covariates(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ from bedsieve.ingest.sheet import (
 from bedsieve.tile_names import MAX_REACH, tile_index, tile_name
 
 # Points of each release, as its data record states them (doi:10.5194/essd-15-2695-2023).
+EVERY = 3  # a survey that nobody has scanned is guessed to lie in one of so many tiles
 RELEASE_POINTS = {"BM1": 2_000_000, "BM2": 25_000_000, "BM3": 50_000_000}
 
 Tile = tuple[int, int]
@@ -218,7 +219,10 @@ def provisional(
     tiles: Sequence[Tile],
     points: Mapping[str, int] = RELEASE_POINTS,
 ) -> list[CoverageRow]:
-    """Guess the coverage of surveys that nobody has scanned: everywhere, with an even share.
+    """Guess the coverage of surveys that nobody has scanned: every third tile, with an even share.
+
+    Which tiles a survey really lies in is not known before its file is there. A third of them is more than nearly
+    any survey covers; they are spread evenly, and shifted by one from survey to survey.
 
     Parameters
     ----------
@@ -242,15 +246,13 @@ def provisional(
     surveys = list(surveys)
     releases = [survey.release for survey in surveys]
     rows = []
-    for survey in surveys:
+    for number, survey in enumerate(surveys):
         if survey.release not in points:
             known = ", ".join(points)
             raise ConfigError(f"{survey.survey}: release {survey.release!r} is none of {known}.")
-        each = points[survey.release] / releases.count(survey.release) / len(tiles)
-        n = max(round(each), 1)
-        rows += [
-            CoverageRow(survey.survey, tile_name(*tile), n, 0.0, PROVISIONAL) for tile in tiles
-        ]
+        mine = tiles[number % EVERY :: EVERY] or tiles
+        n = max(round(points[survey.release] / releases.count(survey.release) / len(mine)), 1)
+        rows += [CoverageRow(survey.survey, tile_name(*tile), n, 0.0, PROVISIONAL) for tile in mine]
     return rows
 
 

@@ -170,6 +170,7 @@ def _harmonised(
         **dict(zip(_COVARIATES, covariates, strict=True)),
         "z": chunk["surface_alt"].astype(np.float32),
         "point_id": np.uint64(survey_no << 32) + chunk["row"].astype(np.uint64),
+        "track_seq": chunk["row"],
         "bed_elev": chunk["surface_alt"] - chunk["ice_thickness"],
         "timestamp": start + 3_600 * chunk["track_id"] + (chunk["atd"] / _FLIGHT_SPEED).astype(int),
     }
