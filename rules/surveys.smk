@@ -36,7 +36,6 @@ else:
             f"{RESULTS}/logs/fetch/{{survey}}.log",
         benchmark:
             f"{RESULTS}/benchmarks/fetch/{{survey}}.tsv"
-        retries: 2
         conda:
             env("geo")
         threads: 1

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from bedsieve.errors import BedsieveError
 
-BUCKET = 16  # points in a leaf box
-FAN = 8  # boxes under a box
+BUCKET = 8  # points in a leaf box; as many as `graph.vectors` tries at once
+FAN = 8  # boxes under a box; likewise
 _BITS = 32  # of the curve, on each axis
 _DIGIT = 8  # bits sorted in one pass
 _HALF = 1 << 31
@@ -186,8 +186,9 @@ class SortedPoints(NamedTuple):
     point_id : ndarray of uint64, shape (m,)
     row : ndarray of int32, shape (m,)
         Row of each point in the input.
-    boxes : ndarray of float64, shape (nodes, 4)
-        West, east, south and north border of each box; the buckets first, the root last.
+    boxes : ndarray of float64, shape (nodes + FAN, 4)
+        West, east, south and north border of each box; the buckets first, the root last. The
+        rows after it mean nothing: they let `FAN` boxes be read from anywhere.
     level : ndarray of int64, shape (levels + 1,)
         Where each level of boxes starts in `boxes`.
     """
@@ -240,7 +241,7 @@ def boxed(
     while sizes[-1] > 1:
         sizes.append(-(-sizes[-1] // FAN))
     level = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
-    boxes = np.empty((level[-1], 4))
+    boxes = np.empty((level[-1] + FAN, 4))
     _bucket_boxes(east, north, boxes, sizes[0])
     for up in range(1, len(sizes)):
         _upper_boxes(boxes, level[up - 1], level[up], level[up + 1])

@@ -2,7 +2,7 @@
 
 In: positions, point_id and k. Out: for each queried row the rows of its k nearest other points and
 their distances: the points are sorted along a curve (`graph.grid`), deep stacks are folded
-(`graph.stacks`), and buckets of queries are searched together (`graph.knn_kernels`).
+(`graph.stacks`), and groups of queries are searched together (`graph.knn_kernels`).
 """
 
 from __future__ import annotations

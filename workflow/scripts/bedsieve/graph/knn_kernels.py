@@ -1,10 +1,11 @@
-"""The search for nearest neighbours: buckets of queries over a tree of boxes.
+"""The search for nearest neighbours: groups of queries over a tree of boxes.
 
 In: `SortedPoints`. Out: neighbours, written to the rows of the input. Why not a k-d tree: points that
-stand side by side on the curve have nearly the same neighbours, so a bucket of 16 queries shares one
-walk over the boxes, and the neighbours of one query bound the k-th distance of the next. The few
-candidates within the bound are ranked by counting, without a branch. Bounds only save work: a query
-for which fewer than k points were found within its bound is repeated by plain branch and bound.
+stand side by side on the curve have nearly the same neighbours, so a group of 16 queries shares one
+walk over the boxes, and the neighbours of one query bound the k-th distance of the next. Boxes and
+points are tried eight at a time (`graph.vectors`), and the few candidates within the bound are ranked
+by counting, without a branch. Bounds only save work: a query for which fewer than k points, or very
+many, were found within its bound is repeated by plain branch and bound.
 """
 
 from __future__ import annotations
@@ -13,151 +14,143 @@ import numpy as np
 from numba import njit, prange
 
 from bedsieve.graph.grid import BUCKET, FAN
+from bedsieve.graph.vectors import (
+    COUNTED,
+    LANES,
+    count_below,
+    pack_boxes,
+    pack_children,
+    pack_points,
+)
 
-_BLOCK = 128  # buckets a thread takes at a time
+_GROUP = 16  # queries that share a walk
+_BLOCK = 128  # groups a thread takes at a time
+_ROOM = 1024  # buckets in a walk
 _SLACK = 1.0 + 1e-9  # covers the rounding of a bound; the bound is checked anyway
 _STACK = 16 * FAN  # boxes waiting in a walk: levels x FAN at most
 
 
 @njit(cache=True, nogil=True)
-def _walk(boxes, level, west, east_most, south, north_most, reach2, buckets):  # type: ignore[no-untyped-def]
-    """Buckets whose box comes within `reach2` of a box; -1 if they do not fit."""
-    levels = level.size - 1
-    stack = np.empty(_STACK, np.int64)
-    stack_level = np.empty(_STACK, np.int64)
-    stack[0], stack_level[0] = level[levels] - 1, levels - 1
-    top, found = 1, 0
-    while top:
-        top -= 1
-        node, at = stack[top], stack_level[top]
-        if at == 0:
-            if found == buckets.size:
+def _walk(boxes, level, box, reach2, nodes):  # type: ignore[no-untyped-def]
+    """Buckets whose box comes within `reach2` of a box, into nodes[0]; -1 if they do not fit."""
+    top = level.size - 2
+    count, room = np.uintp(1), np.uintp(nodes.shape[1] - LANES)
+    nodes[top & 1, 0] = level[top]
+    for at in range(top, 0, -1):
+        here, below = nodes[at & 1], nodes[(at - 1) & 1]
+        stop, m = np.uintp(level[at]), np.uintp(0)
+        for i in range(np.int64(count)):
+            first = level[at - 1] + (here[np.uintp(i)] - level[at]) * FAN
+            if m > room:
                 return -1
-            buckets[found] = node
-            found += 1
-            continue
-        first = level[at - 1] + (node - level[at]) * FAN
-        for child in range(first, min(first + FAN, level[at])):
-            dx = max(boxes[child, 0] - east_most, west - boxes[child, 1], 0.0)
-            dy = max(boxes[child, 2] - north_most, south - boxes[child, 3], 0.0)
-            if dx * dx + dy * dy <= reach2:
-                stack[top], stack_level[top] = child, at - 1
-                top += 1
-    return found
+            m = pack_children(boxes, np.uintp(first), stop, box, reach2, below, m)
+        count = m
+    return np.int64(count)
 
 
 @njit(cache=True, nogil=True)
-def _scan(east, north, first, stop, x, y, q, bound2, at, m):  # type: ignore[no-untyped-def]
-    """Append the points of one bucket that lie within `bound2` of (x, y), without q."""
-    for j in range(first, stop):
-        dx, dy = east[np.uintp(j)] - x, north[np.uintp(j)] - y
-        # Written whether wanted or not: the next one overwrites it, and nothing branches.
-        at[m] = j
-        m += np.uintp((dx * dx + dy * dy <= bound2) & (j != q))
-    return m
-
-
-@njit(cache=True, nogil=True)
-def _within(east, north, boxes, walk, found, hits, q, bound2, d2, at):  # type: ignore[no-untyped-def]
+def _within(east, north, sides, nodes, found, hits, q, bound2, d2, at):  # type: ignore[no-untyped-def]
     """Squared distances and places of the points of some buckets within `bound2` of q, without q."""
     x, y = east[np.uintp(q)], north[np.uintp(q)]
-    n, room = east.size, d2.size - 2 * BUCKET
-    hit = np.uintp(0)
-    for f in range(found):
-        b = np.uintp(walk[np.uintp(f)])
-        dx = max(boxes[b, 0] - x, x - boxes[b, 1], 0.0)
-        dy = max(boxes[b, 2] - y, y - boxes[b, 3], 0.0)
-        hits[hit] = np.int64(b)
-        hit += np.uintp(dx * dx + dy * dy <= bound2)
-    m = np.uintp(0)
+    hit, room = np.uintp(0), np.uintp(sides.size // 4)
+    for f in range(0, found, LANES):
+        hit = pack_boxes(sides, room, nodes, np.uintp(f), x, y, bound2, hits, hit)
+    # Too many overwrite each other; no early way out, for it would cost a reference count an array.
+    m, most, n = np.uintp(0), np.uintp(d2.size - COUNTED), east.size
     for h in range(np.int64(hit)):
-        first = hits[np.uintp(h)] * BUCKET
-        if np.int64(m) > room:
-            break
+        first = np.int64(hits[np.uintp(h)]) * BUCKET
         if first + BUCKET <= n:
-            m = _scan(east, north, first, first + BUCKET, x, y, q, bound2, at, m)
+            m = pack_points(east, north, np.uintp(first), x, y, np.uintp(q), bound2, d2, at, m)
         else:
-            m = _scan(east, north, first, n, x, y, q, bound2, at, m)
-    for i in range(np.int64(m)):
-        j = np.uintp(at[np.uintp(i)])
-        dx, dy = east[j] - x, north[j] - y
-        d2[np.uintp(i)] = dx * dx + dy * dy
+            for j in range(first, n):
+                dx, dy = east[np.uintp(j)] - x, north[np.uintp(j)] - y
+                d = dx * dx + dy * dy
+                d2[m], at[m] = d, j
+                m += np.uintp((d <= bound2) & (j != q))
+        m = min(m, most)
     return np.int64(m)
 
 
 @njit(cache=True, nogil=True)
-def _rank(d2, at, point_id, m, ids, rank):  # type: ignore[no-untyped-def]
-    """Rank of each of m candidates by (squared distance, point_id)."""
-    total = 0
-    padded = (m + 7) // 8 * 8  # whole vectors
-    for i in range(m, padded):
-        d2[i] = np.inf
+def _order(d2, at, m, rough, best, best_at):  # type: ignore[no-untyped-def]
+    """Put m candidates in order of squared distance; False if some tie and are not in order.
+
+    Rounding to float32 keeps the order, but for ties, which the sum of the ranks gives away.
+    """
+    padded = (m + COUNTED - 1) // COUNTED * COUNTED
+    for i in range(padded):
+        rough[np.uintp(i)] = np.float32(d2[np.uintp(i)]) if i < m else np.float32(np.inf)
+    total = np.uintp(0)
     for i in range(m):
-        d = d2[np.uintp(i)]
-        r = 0
-        for j in range(padded):
-            r += d2[np.uintp(j)] < d
-        rank[np.uintp(i)] = r
+        r = np.uintp(0)
+        for j in range(0, padded, COUNTED):
+            r += count_below(rough, np.uintp(j), rough[np.uintp(i)])
+        best[r], best_at[r] = d2[np.uintp(i)], at[np.uintp(i)]
         total += r
-    if 2 * total == m * (m - 1):
-        return
+    return 2 * np.int64(total) == m * (m - 1)
+
+
+@njit(cache=True, nogil=True)
+def _order_ties(d2, at, point_id, m, ids, best, best_at):  # type: ignore[no-untyped-def]
+    """Put m candidates in order of (squared distance, point_id)."""
     for i in range(m):
         ids[i] = point_id[at[i]]
     for i in range(m):
         d, me = d2[i], ids[i]
-        r = 0
+        rank = 0
         for j in range(m):
-            r += (d2[np.uintp(j)] < d) | ((d2[np.uintp(j)] == d) & (ids[np.uintp(j)] < me))
-        rank[i] = r
+            rank += (d2[np.uintp(j)] < d) | ((d2[np.uintp(j)] == d) & (ids[np.uintp(j)] < me))
+        best[rank], best_at[rank] = d, at[i]
 
 
 @njit(cache=True, parallel=True, nogil=True)
 def nearest_all(points, n_query, k, max_d2, neighbour, distance):  # type: ignore[no-untyped-def]
     east, north, point_id, row, boxes, level = points
-    n, buckets = east.size, level[1]
-    room = 64 + 4 * k  # gathered buckets
+    n, groups = east.size, (east.size + _GROUP - 1) // _GROUP
     most = 64 + 4 * k  # candidates that are ranked by counting
-    for block in prange((buckets + _BLOCK - 1) // _BLOCK):
-        walk, hits = np.empty(room, np.int64), np.empty(room + 1, np.int64)
-        d2, at = np.empty(most + 2 * BUCKET), np.empty(most + 2 * BUCKET, np.int64)
-        rank, ids = np.empty(most, np.int64), np.empty(most, np.uint64)
-        best, best_at = np.empty(most), np.empty(most, np.int64)
+    for block in prange((groups + _BLOCK - 1) // _BLOCK):
+        nodes, hits = np.empty((2, _ROOM), np.int32), np.empty(_ROOM, np.int32)
+        listed = nodes[0]
+        sides, bounds = np.empty(4 * _ROOM), np.empty(_GROUP)
+        d2, at = np.empty(most + 2 * COUNTED), np.empty(most + 2 * COUNTED, np.int32)
+        rough, ids = np.empty(most + COUNTED, np.float32), np.empty(most, np.uint64)
+        best, best_at = np.empty(most), np.empty(most, np.int32)
         last, kth = 0, np.inf
-        for b in range(block * _BLOCK, min((block + 1) * _BLOCK, buckets)):
-            lo, hi = b * BUCKET, min((b + 1) * BUCKET, n)
-            wanted = False
+        for group in range(block * _BLOCK, min((block + 1) * _BLOCK, groups)):
+            lo, hi = group * _GROUP, min((group + 1) * _GROUP, n)
+            reach = -1.0
+            west = south = np.inf
+            east_most = north_most = -np.inf
             for q in range(lo, hi):
-                wanted |= row[q] < n_query
-            if not wanted:
+                if row[q] < n_query:
+                    bounds[q - lo] = _bound(east, north, q, k, last, kth)
+                    reach = max(reach, bounds[q - lo])
+                    west, east_most = min(west, east[q]), max(east_most, east[q])
+                    south, north_most = min(south, north[q]), max(north_most, north[q])
+            if reach < 0.0:
                 continue
-            mid = (lo + hi) // 2
-            reach = _bound(east, north, mid, k, last, kth)
-            far = 0.0
-            for q in range(lo, hi):
-                far = max(far, (east[q] - east[mid]) ** 2 + (north[q] - north[mid]) ** 2)
-            reach2 = min(((reach + np.sqrt(far)) * _SLACK) ** 2, max_d2)
-            box = boxes[b]
-            found = _walk(boxes, level, box[0], box[1], box[2], box[3], reach2, walk)
+            reach2 = min((reach * _SLACK) ** 2, max_d2)
+            found = _walk(boxes, level, (west, east_most, south, north_most), reach2, nodes)
+            for f in range(found):
+                for side in range(4):
+                    sides[side * _ROOM + f] = boxes[listed[f], side]
+            for f in range(found, (found + LANES - 1) // LANES * LANES):
+                sides[f] = sides[2 * _ROOM + f] = np.nan  # near nothing
             for q in range(lo, hi):
                 to = row[q]
                 if to >= n_query:
                     continue
-                bound2 = _bound_by_last(east, north, q, k, last, kth, best_at)
-                if bound2 > 4.0 * kth * kth:
-                    bound2 = min(bound2, (_bound(east, north, q, k, last, kth) * _SLACK) ** 2)
-                bound2 = min(bound2, max_d2)
-                if found >= 0:
-                    listed, limit2 = found, min(bound2, reach2)
-                else:
-                    x, y = east[q], north[q]
-                    listed, limit2 = _walk(boxes, level, x, x, y, y, bound2, walk), bound2
+                bound2 = min(
+                    _bound_by_last(east, north, q, k, last, kth, best_at),
+                    (bounds[q - lo] * _SLACK) ** 2,
+                    max_d2,
+                )
                 m = -1
-                if listed >= 0:
-                    m = _within(east, north, boxes, walk, listed, hits, q, limit2, d2, at)
-                if 0 <= m <= most and (m >= k or limit2 == max_d2):
-                    _rank(d2, at, point_id, m, ids, rank)
-                    for i in range(m):
-                        best[np.uintp(rank[i])], best_at[np.uintp(rank[i])] = d2[i], at[i]
+                if found >= 0:
+                    m = _within(east, north, sides, listed, found, hits, q, bound2, d2, at)
+                if 0 <= m <= most and (m >= k or bound2 == max_d2):
+                    if not _order(d2, at, m, rough, best, best_at):
+                        _order_ties(d2, at, point_id, m, ids, best, best_at)
                     m = min(m, k)
                 else:
                     m = _search(points, q, k, bound2, best, ids, best_at)
