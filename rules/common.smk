@@ -20,6 +20,11 @@ def env(name):
     return str(ENVS / f"{name}.yaml")
 
 
+def untrained(detector):
+    """Whether the configured version lacks this model: the one look at results while parsing."""
+    return not Path(MODELS, detector, "manifest.json").exists()
+
+
 def everything(wildcards):
     """What `snakemake` makes without further words."""
     try:

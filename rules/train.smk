@@ -1,11 +1,5 @@
 # What a model version freezes. A version is immutable: a rule is here only while its manifest is missing.
 
-
-def untrained(detector):
-    """Whether the configured version lacks this model: the one look at results while parsing."""
-    return not Path(MODELS, detector, "manifest.json").exists()
-
-
 if untrained("bias"):
 
     rule train_bias:
