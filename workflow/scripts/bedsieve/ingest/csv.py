@@ -34,7 +34,7 @@ KINDS |= {"trace_number": LENIENT} | dict.fromkeys(_TEXTS, TEXT)
 SCHEMA = pl.Schema(
     {name: pl.String if kind == TEXT else pl.Float64 for name, kind in KINDS.items()}
 )
-_BLOCK = 4 << 20
+BLOCK = 4 << 20
 
 
 def scan_survey(path: str | Path, header: Header | None = None) -> pl.LazyFrame:
@@ -119,7 +119,7 @@ def read_cells(
     wanted: Mapping[str, int],
     work: Callable[[Cells], T],
     threads: int = 2,
-    block_size: int = _BLOCK,
+    block_size: int = BLOCK,
 ) -> Iterator[T]:
     """Parse a survey file block by block, do something with each block, and give the results.
 

@@ -17,6 +17,7 @@ from bedsieve.ingest.header import Header
 from bedsieve.ingest.ledger import KEPT
 from bedsieve.ingest.scratch import CHUNK, Scratch
 from bedsieve.ingest.tracks import Tracks
+from bedsieve.progress import Progress
 
 COVARIATES = ("vx", "vy", "v", "ith_bm", "smb", "z", "s", "temp")
 POINTS_SCHEMA = pl.Schema(
@@ -139,8 +140,10 @@ def points(
     The surface z is the grid's where there is a grid, else the file's. A missing bed is the
     surface less the thickness, and marked as reconstructed.
     """
+    progress = Progress(f"Writing {stamp.survey}", scratch.rows, "rows")
     for start, stop in scratch.spans():
         kept = np.flatnonzero(scratch.read("code", start, stop) == KEPT)
+        progress.advance(stop - start)
         if len(kept):
             yield _table(_columns(scratch, start, stop, kept, tracks), stamp, covariates)
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bedsieve.errors import InputError
 from bedsieve.ingest.cell_kernels import CLOCK, DATE, IDENTITY, LENIENT, NUMBER
 from bedsieve.ingest.cells import Cells
-from bedsieve.ingest.csv import read_cells
+from bedsieve.ingest.csv import BLOCK, read_cells
 from bedsieve.ingest.duplicates import Suspects
 from bedsieve.ingest.header import Header
 from bedsieve.ingest.ledger import (
@@ -28,6 +28,7 @@ from bedsieve.ingest.ledger import (
 )
 from bedsieve.ingest.projection import normalised_longitude, outside_area, project
 from bedsieve.ingest.scratch import Scratch
+from bedsieve.progress import Progress
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -128,10 +129,12 @@ def parse_into(
         return _judged(cells, crs)
 
     where = _Whereabouts()
+    progress = Progress(f"Reading {Path(path).name}", Path(path).stat().st_size / 1e6, "MB")
     for columns, part in read_cells(path, header, WANTED, work, threads):
         where = where.joined(part)
         suspects.add(columns["east"], columns["north"], columns["code"] == KEPT)
         scratch.append(columns)
+        progress.advance(BLOCK / 1e6)
     if where.placed and where.placed == where.outside:
         raise InputError(
             path,

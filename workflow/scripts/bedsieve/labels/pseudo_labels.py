@@ -29,9 +29,11 @@ from bedsieve.labels.verdict import (
     Verdicts,
     judge_pairs,
 )
+from bedsieve.progress import Progress
 
 VERDICT = pl.Enum(VERDICTS)
 _COLUMNS = ["point_id", "survey_no", "track_id", "east", "north", "ice_thickness"]
+_PAIRS = 100_000  # judged between two looks at the clock
 Rows = NDArray[np.int32]
 
 
@@ -190,16 +192,15 @@ def _judge(
         return Verdicts(np.zeros(0, np.uint8), none, none, nothing, nothing)
     index, place = support_index(east, north, thickness, line, survey_no, ids, rules)
     order = np.argsort(place[a], kind="stable")
-    found = judge_pairs(index, rules, place[a[order]], place[b[order]])
+    progress = Progress("Judging double hits", order.size, "pairs")
+    parts = []
+    for first in range(0, order.size, _PAIRS):
+        some = order[first : first + _PAIRS]
+        parts.append(judge_pairs(index, rules, place[a[some]], place[b[some]]))
+        progress.advance(some.size)
     back = np.empty_like(order)
     back[order] = np.arange(order.size)
-    return Verdicts(
-        found.verdict[back],
-        found.n_support[back],
-        found.n_kept[back],
-        found.s_max[back],
-        found.eta[back],
-    )
+    return Verdicts(*(np.concatenate(column)[back] for column in zip(*parts, strict=True)))
 
 
 def vote(
