@@ -163,3 +163,9 @@ def test_names_of_tiles() -> None:
     assert tile_index("x-3_y12") == (-3, 12)
     with pytest.raises(ValueError, match="no tile name"):
         tile_index("x1")
+
+
+def test_far_rings_do_not_wrap(tmp_path: Path) -> None:
+    frame = survey(1, [50.0, 101.0, 400.0], [50.0, 50.0, 50.0], [500, 500, 500])
+    halo = tiled(tmp_path, [frame], "x0_y0", 100.0, 300.0, 1.0)[1]
+    assert halo["ring"].to_list() == [1, 255]

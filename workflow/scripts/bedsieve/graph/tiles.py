@@ -80,7 +80,8 @@ def write_tile(
     kept, removed = merge_across_surveys(gathered)
     east, north = kept["east"].to_numpy(), kept["north"].to_numpy()
     inside = box.owns(east, north)
-    ring = np.maximum(np.ceil(box.distance(east, north) / max_neighbour_distance), 1)
+    # Rings beyond the detectors' hops are all alike, and a u8 must not wrap.
+    ring = np.clip(np.ceil(box.distance(east, north) / max_neighbour_distance), 1, 255)
     core = _sorted(kept.filter(inside))
     halo = kept.with_columns(ring=pl.Series(ring.astype(np.uint8))).filter(~inside)
     halo = _sorted(halo).sort("ring", maintain_order=True)
