@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from bedsieve.errors import ConfigError, InputError
 from bedsieve.ingest import parsing, scratch
 from bedsieve.ingest.csv import read_cells
 from bedsieve.ingest.ledger import CODES, DROPPED_SCHEMA
-from bedsieve.ingest.output import COVARIATES, POINTS_SCHEMA
+from bedsieve.ingest.output import COVARIATES, POINTS_SCHEMA, sink
 from bedsieve.ingest.tracks import TrackLimits
 from tests.unit.bedmap_files import (
     header_text,
@@ -377,3 +378,18 @@ def test_rows_out_of_order_are_remarked_on(tmp_path: Path) -> None:
     path = survey_file(tmp_path / "a.csv", jumping)
     ledger = through_ingest(path, limits=TrackLimits(step=100.0)).ledger
     assert any("do not stand in track order" in note for note in ledger["notes"])
+
+
+def test_frames_are_made_in_one_thread_of_python(tmp_path: Path) -> None:
+    # PROJ crashes in the short-lived threads of polars, which Python knows as dummies.
+    threads = []
+
+    def frames():
+        for value in range(50):
+            threads.append(threading.current_thread())
+            yield pl.DataFrame({"value": [value] * 1_000})
+
+    sink(frames(), pl.Schema({"value": pl.Int64}), tmp_path / "a.parquet")
+    assert pl.read_parquet(tmp_path / "a.parquet")["value"].unique(maintain_order=True).len() == 50
+    assert len(set(threads)) == 1
+    assert not isinstance(threads[0], threading._DummyThread)

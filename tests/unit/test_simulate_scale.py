@@ -1,16 +1,16 @@
-"""Flight lines at any size: exact counts, chunks that change nothing, files that ingest would have made."""
+"""Flight lines at any size: exact counts, chunks that change nothing, files that say what they hold."""
 
 from __future__ import annotations
-
-import json
 
 import numpy as np
 import polars as pl
 import pytest
+import xarray as xr
+import yaml
 from scipy.spatial import cKDTree
 
-from bedsieve.ingest.ledger import DROPPED_SCHEMA
-from bedsieve.ingest.output import POINTS_SCHEMA
+from bedsieve.files import sha256_of
+from bedsieve.ingest.coverage import scan
 from bedsieve.ingest.projection import project, unproject
 from bedsieve.ingest.sheet import read_coverage, read_sheet
 from bedsieve.simulate import scale_files
@@ -111,45 +111,21 @@ def test_positions_agree_with_proj():
     assert np.abs(lat - known_lat).max() < 1e-9
 
 
-def test_harmonised_files_are_those_of_ingest(tmp_path, monkeypatch):
+def test_files_hold_the_points_and_their_tiles(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(scale_files, "CHUNK", 3_000)
-    assert main(["--points", "20000", "--surveys", "3", "--seed", "4", "--out", str(tmp_path)]) == 0
-    sheet = read_sheet(tmp_path / "surveys.tsv")
-    coverage = read_coverage(tmp_path / "coverage.tsv")
-    assert [survey.survey_no for survey in sheet] == [1, 2, 3]
+    options = ["--points", "20000", "--surveys", "3", "--seed", "4", "--tile-size", "50000"]
+    assert main([*options, "--out", "scale"]) == 0
     plan = plan_tracks(20_000, 3, seed=4)
     whole = fill(plan, 0, len(plan.points), 4)
-    frames = []
+    sheet = read_sheet(tmp_path / "scale" / "surveys.tsv")
+    assert [survey.survey_no for survey in sheet] == [1, 2, 3]
+    tables = []
     for survey in sheet:
-        stem = tmp_path / "results" / "surveys" / survey.survey
-        frame = pl.read_parquet(stem.with_suffix(".parquet"))
-        assert frame.schema == POINTS_SCHEMA
-        ledger = json.loads(stem.with_suffix(".ledger.json").read_text())
-        assert ledger["rows_in_file"] == ledger["counts"]["kept"] == frame.height
-        assert ledger["tracks"] == frame["track_id"].n_unique()
-        assert ledger["sha256"] == survey.sha256
-        dropped = pl.read_parquet(stem.with_suffix(".dropped.parquet"))
-        assert dropped.schema == DROPPED_SCHEMA
-        assert dropped.is_empty()
-        tiles = coverage[survey.survey]
-        assert sum(row.n for row in tiles.values()) == frame.height
-        assert {row.sha256 for row in tiles.values()} == {survey.sha256}
-        frames.append(frame)
-    points = pl.concat(frames)
-    assert np.array_equal(points["east"], whole["east"])
-    assert points.null_count().sum_horizontal().item() == 0
-    assert np.allclose(points["bed_elev"], points["z"] - points["ice_thickness"], atol=0.001)
-
-
-def test_csv_files_hold_the_same_points(tmp_path):
-    options = ["--points", "3000", "--surveys", "2", "--seed", "4", "--format", "csv"]
-    assert main([*options, "--out", str(tmp_path)]) == 0
-    plan = plan_tracks(3_000, 2, seed=4)
-    whole = fill(plan, 0, len(plan.points), 4)
-    names = [survey.survey for survey in read_sheet(tmp_path / "surveys.tsv")]
-    table = pl.concat(
-        pl.read_csv(tmp_path / "raw" / f"{name}.csv", comment_prefix="#") for name in names
-    )
+        raw = tmp_path / "scale" / "raw" / f"{survey.survey}.csv"
+        assert survey.sha256 == sha256_of(raw)
+        tables.append(pl.read_csv(raw, comment_prefix="#"))
+    table = pl.concat(tables)
     east, north = project(
         table["longitude (degree_east)"].to_numpy(),
         table["latitude (degree_north)"].to_numpy(),
@@ -158,9 +134,41 @@ def test_csv_files_hold_the_same_points(tmp_path):
     assert np.abs(east - whole["east"]).max() < 0.2
     assert np.abs(north - whole["north"]).max() < 0.2
     assert np.allclose(table["land_ice_thickness (m)"], whole["ice_thickness"])
-    assert not (tmp_path / "coverage.tsv").exists()
+    assert (table["bedrock_altitude (m)"] > -9999).all()
 
 
-def test_an_impossible_size_is_one_line(tmp_path, capsys):
+def test_coverage_is_what_a_scan_finds(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["--points", "3000", "--surveys", "2", "--tile-size", "50000", "--out", "s"]) == 0
+    coverage = read_coverage(tmp_path / "s" / "coverage.tsv")
+    for survey, tiles in coverage.items():
+        found = scan(tmp_path / "s" / "raw" / f"{survey}.csv", survey, "EPSG:3031", 50_000.0)
+        assert tiles == {row.tile: row for row in found}
+
+
+def test_grids_are_what_lies_under_the_points(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["--points", "3000", "--surveys", "2", "--seed", "4", "--out", "s"]) == 0
+    overlay = yaml.safe_load((tmp_path / "s" / "region.yaml").read_text())
+    spec = overlay["covariates"]["z"]
+    grid = xr.open_dataset(spec["path"])[spec["variable"]]
+    plan = plan_tracks(3_000, 2, seed=4)
+    points = fill(plan, 0, len(plan.points), 4)
+    x, y = (xr.DataArray(points[axis], dims="point") for axis in ("east", "north"))
+    surface = grid.interp(x=x, y=y).to_numpy()
+    assert np.isfinite(surface).all()
+    assert np.median(np.abs(surface - points["surface_alt"])) < 5.0
+
+
+def test_a_folder_outside_the_working_folder_is_refused(tmp_path, monkeypatch, capsys):
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    assert main(["--points", "9", "--surveys", "3", "--out", str(tmp_path / "other")]) == 1
+    assert "name a folder within it" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
+
+
+def test_an_impossible_size_is_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     assert main(["--points", "2", "--surveys", "3", "--out", str(tmp_path)]) == 1
     assert capsys.readouterr().err.count("\n") == 1

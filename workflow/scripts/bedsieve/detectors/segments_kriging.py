@@ -89,17 +89,28 @@ def _terrain(d):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _relief(x, y, h, line, m):  # type: ignore[no-untyped-def]
+def _likeness(x, y, m):  # type: ignore[no-untyped-def]
+    """Terrain correlation of each pair of nodes, and their distances (m)."""
+    alike, distance = np.ones((m, m)), np.zeros((m, m))
+    for j in range(m):
+        for k in range(j):
+            d = np.sqrt((x[j] - x[k]) ** 2 + (y[j] - y[k]) ** 2)
+            alike[j, k] = alike[k, j] = _terrain(d)
+            distance[j, k] = d
+    return alike, distance
+
+
+@njit(cache=True, nogil=True)
+def _relief(alike, distance, h, line, m):  # type: ignore[no-untyped-def]
     """Terrain standard deviation from pairs of nodes: robust, so that a bad line does not set it."""
     ratio = np.empty(m * (m - 1) // 2)
     at = 0
     for j in range(m):
         for k in range(j):
-            d = np.sqrt((x[j] - x[k]) ** 2 + (y[j] - y[k]) ** 2)
-            apart = 1.0 - _terrain(d)
-            if d < 100.0:
+            if distance[j, k] < 100.0:
                 continue
             own = _NOISE**2 + (_LINE_OFFSET**2 if line[j] != line[k] else 0.0)
+            apart = 1.0 - alike[j, k]
             ratio[at] = max((h[j] - h[k]) ** 2 - 2.0 * own, 0.0) / (2.0 * apart)
             at += 1
     # The median of a chi-square with one degree of freedom is 0.455.
@@ -110,21 +121,49 @@ def _relief(x, y, h, line, m):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _precision(x, y, line, extra, own, relief, m):  # type: ignore[no-untyped-def]
-    """Inverse covariance of the nodes."""
-    k = np.empty((m, m))
+def _precision(alike, line, relief, m):  # type: ignore[no-untyped-def]
+    """Inverse covariance of the nodes, by Gauss and Jordan in place: it is positive definite."""
+    k = alike * (relief * relief)
     for i in range(m):
         for j in range(m):
-            d = np.sqrt((x[i] - x[j]) ** 2 + (y[i] - y[j]) ** 2)
-            k[i, j] = relief**2 * _terrain(d)
             if line[i] == line[j]:
-                k[i, j] += _LINE_OFFSET**2 + extra[i]
-        k[i, i] += _NOISE**2 + own[i]
-    return np.linalg.inv(k)
+                k[i, j] += _LINE_OFFSET**2
+        k[i, i] += _NOISE**2
+    for p in range(m):
+        pivot = 1.0 / k[p, p]
+        k[p, p] = 1.0
+        for j in range(m):
+            k[p, j] *= pivot
+        for i in range(m):
+            if i != p:
+                factor = k[i, p]
+                k[i, p] = 0.0
+                for j in range(m):
+                    k[i, j] -= factor * k[p, j]
+    return k
 
 
 @njit(cache=True, nogil=True)
-def _worst(q, h, line, extra, own, m):  # type: ignore[no-untyped-def]
+def _distrust(q, of, variance, m):  # type: ignore[no-untyped-def]
+    """The inverse covariance once a common offset of the nodes `of` may vary by `variance` (m²)."""
+    say = np.zeros(m)
+    own = 0.0
+    for i in range(m):
+        for j in range(m):
+            if of[j]:
+                say[i] += q[i, j]
+    for i in range(m):
+        if of[i]:
+            own += say[i]
+    # Sherman and Morrison 1950.
+    factor = variance / (1.0 + variance * own)
+    for i in range(m):
+        for j in range(m):
+            q[i, j] -= factor * say[i] * say[j]
+
+
+@njit(cache=True, nogil=True)
+def _worst(q, h, line, distrusted, m):  # type: ignore[no-untyped-def]
     """The line, or single node, with the most significant offset from all the others.
 
     Returns its (first) node, whether it is a whole line, z and the offset (m).
@@ -134,7 +173,7 @@ def _worst(q, h, line, extra, own, m):  # type: ignore[no-untyped-def]
     weighted = q @ (h - (row @ h) / total)
     worst, whole, worst_z, offset = -1, False, 0.0, 0.0
     for g in range(m):
-        if extra[g] > 0.0 or own[g] > 0.0:
+        if distrusted[g]:
             continue
         spread = q[g, g] - row[g] * row[g] / total
         if spread > 1e-12 and abs(weighted[g]) / np.sqrt(spread) > abs(worst_z):
@@ -189,19 +228,19 @@ def _predict_around(  # type: ignore[no-untyped-def]
     different = 0
     for j in range(m):
         different += not (line[:j] == line[j]).any()
-    relief = _relief(x, y, h, line, m)
-    extra, own = np.zeros(m), np.zeros(m)
-    q = _precision(x, y, line, extra, own, relief, m)
+    alike, between = _likeness(x, y, m)
+    relief = _relief(alike, between, h, line, m)
+    q = _precision(alike, line, relief, m)
+    distrusted = np.zeros(m, np.bool_)
     for _ in range(_EXPULSIONS if different > 2 else 0):
-        worst, whole, z, offset = _worst(q, h, line, extra, own, m)
+        worst, whole, z, offset = _worst(q, h, line, distrusted, m)
         if abs(z) < _SUSPECT:
             break
-        for j in range(m):
-            if whole and line[j] == line[worst]:
-                extra[j] = 9.0 * offset * offset
-            elif j == worst:
-                own[j] = 9.0 * offset * offset
-        q = _precision(x, y, line, extra, own, relief, m)
+        of = np.arange(m) == worst
+        if whole:
+            of = line == line[worst]
+        distrusted |= of
+        _distrust(q, of, 9.0 * offset * offset, m)
     row = q.sum(axis=0)
     total = row.sum()
     level = (row @ h) / total

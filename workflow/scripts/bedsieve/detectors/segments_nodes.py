@@ -19,6 +19,8 @@ Ints = NDArray[np.int64]
 CELL = 200.0  # m (ours): a tenth of the shortest wavelength that matters for a bias
 _BUCKET = 600.0  # m
 _MAX_BUCKETS = 1 << 24
+_ROW_BITS = 36
+_ROW_MASK = (1 << _ROW_BITS) - 1
 
 
 class Nodes(NamedTuple):
@@ -41,7 +43,7 @@ class Nodes(NamedTuple):
 
 
 class Buckets(NamedTuple):
-    """Nodes sorted into square buckets: `members[start[c]:start[c + 1]]` lie in bucket c."""
+    """Nodes sorted into square buckets: those of bucket c are `[start[c]:start[c + 1]]` of the last arrays."""
 
     west: float
     south: float
@@ -50,6 +52,9 @@ class Buckets(NamedTuple):
     rows: int
     start: Ints
     members: Ints
+    east: Floats
+    north: Floats
+    line: Ints
 
 
 def make_nodes(
@@ -110,65 +115,68 @@ def make_buckets(nodes: Nodes) -> Buckets:
     bucket = y * columns + x
     members = np.argsort(bucket, kind="stable")
     start = np.searchsorted(bucket[members], np.arange(columns * rows + 1))
-    return Buckets(west, south, side, columns, rows, start.astype(np.int64), members)
+    return Buckets(
+        west, south, side, columns, rows, start.astype(np.int64), members,
+        nodes.east[members], nodes.north[members], nodes.line[members],
+    )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
 def nearest_of_other_lines(  # type: ignore[no-untyped-def]
-    at, east, north, line, buckets, reach, most, per_line, out, out_distance
+    at, node_east, node_north, node_line, buckets, reach, most, per_line, out, out_distance
 ):
     """The nearest nodes of other lines than node `at`, at most `per_line` of a line.
 
     Writes rows and distances (m) to `out` and `out_distance`, nearest first; returns their number.
-    The search widens until `most` are found or `reach` (m) is passed.
+    The search widens until `most` are found or `reach` (m) is passed. Equally far nodes, to the
+    millimetre, come in the order of their rows, whatever the order of the search: tiles must agree.
     """
-    west, south, side, columns, rows, start, members = buckets
-    cx = np.int64((east[at] - west) / side)
-    cy = np.int64((north[at] - south) / side)
+    west, south, side, columns, rows, start, members, east, north, line = buckets
+    x, y, own = node_east[at], node_north[at], node_line[at]
+    furthest = np.int64(np.rint(1e3 * reach))
+    cx, cy = np.int64((x - west) / side), np.int64((y - south) / side)
     rings = np.int64(np.ceil(reach / side))
     room = 256
-    rows_found, found_d = np.empty(room, np.int64), np.empty(room)
+    # Distance in mm above the row, so that one sort of whole numbers orders both.
+    keys = np.empty(room, np.int64)
+    lines = np.empty(most, np.int64)
     candidates = 0
     taken = 0
     for ring in range(rings + 1):
-        for y in range(cy - ring, cy + ring + 1):
-            if y < 0 or y >= rows:
-                continue
-            edge = abs(y - cy) == ring
-            step = 1 if edge else max(2 * ring, 1)
-            for x in range(cx - ring, cx + ring + 1, step):
-                if x < 0 or x >= columns:
+        for row in range(max(cy - ring, 0), min(cy + ring, rows - 1) + 1):
+            step = 1 if abs(row - cy) == ring else max(2 * ring, 1)
+            for column in range(cx - ring, cx + ring + 1, step):
+                if column < 0 or column >= columns:
                     continue
-                for k in range(start[y * columns + x], start[y * columns + x + 1]):
-                    node = members[k]
-                    if line[node] == line[at]:
+                bucket = row * columns + column
+                for k in range(start[bucket], start[bucket + 1]):
+                    if line[k] == own:
                         continue
-                    dx, dy = east[node] - east[at], north[node] - north[at]
-                    # To the millimetre, so that no rounding decides between equally far nodes.
-                    d = np.rint(1e3 * np.sqrt(dx * dx + dy * dy)) * 1e-3
-                    if d > reach:
+                    dx, dy = east[k] - x, north[k] - y
+                    mm = np.int64(np.rint(1e3 * np.sqrt(dx * dx + dy * dy)))
+                    if mm > furthest:
                         continue
                     if candidates == room:
-                        rows_found = np.concatenate((rows_found, np.empty(room, np.int64)))
-                        found_d = np.concatenate((found_d, np.empty(room)))
+                        keys = np.concatenate((keys, np.empty(room, np.int64)))
                         room *= 2
-                    rows_found[candidates], found_d[candidates] = node, d
+                    keys[candidates] = (mm << _ROW_BITS) | members[k]
                     candidates += 1
         # Nodes nearer than `ring` buckets are all known by now.
         if candidates < most and ring < rings:
             continue
+        keys[:candidates].sort()
         taken = 0
-        # Ties go to the first line, whatever the order of the search: tiles must agree.
-        by_row = np.argsort(rows_found[:candidates])
-        order = by_row[np.argsort(found_d[by_row], kind="mergesort")]
-        for k in order:
-            if taken == most or (found_d[k] > ring * side and ring < rings):
+        for k in range(candidates):
+            d = (keys[k] >> _ROW_BITS) * 1e-3
+            if taken == most or (d > ring * side and ring < rings):
                 break
+            node = keys[k] & _ROW_MASK
+            of = node_line[node]
             same = 0
             for j in range(taken):
-                same += line[out[j]] == line[rows_found[k]]
+                same += lines[j] == of
             if same < per_line:
-                out[taken], out_distance[taken] = rows_found[k], found_d[k]
+                out[taken], out_distance[taken], lines[taken] = node, d, of
                 taken += 1
         if taken == most:
             break

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -218,20 +219,26 @@ def sink(
     metadata: dict[str, str] | None = None,
 ) -> None:
     """Write frames, as they come, into one Parquet file (zstd 1); none give an empty table."""
+    with ThreadPoolExecutor(1) as maker:
 
-    def source(
-        with_columns: list[str] | None,
-        predicate: pl.Expr | None,
-        n_rows: int | None,
-        batch_size: int | None,
-    ) -> Iterator[pl.DataFrame]:
-        # Nothing is pushed down: the whole table is written as it is.
-        yield from frames
+        def source(
+            with_columns: list[str] | None,
+            predicate: pl.Expr | None,
+            n_rows: int | None,
+            batch_size: int | None,
+        ) -> Iterator[pl.DataFrame]:
+            # Nothing is pushed down: the whole table is written as it is. Frames are made in one
+            # thread of Python's: in polars' own, which come and go, PROJ crashes. One is made
+            # while another is written.
+            coming = maker.submit(next, frames, None)
+            while (frame := coming.result()) is not None:
+                coming = maker.submit(next, frames, None)
+                yield frame
 
-    register_io_source(source, schema=schema, is_pure=False).sink_parquet(
-        path,
-        compression="zstd",
-        compression_level=1,
-        row_group_size=CHUNK,
-        metadata=metadata,
-    )
+        register_io_source(source, schema=schema, is_pure=False).sink_parquet(
+            path,
+            compression="zstd",
+            compression_level=1,
+            row_group_size=CHUNK,
+            metadata=metadata,
+        )

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from bedsieve.errors import BedsieveError
-from bedsieve.simulate.scale_files import FORMATS, write_scale
+from bedsieve.simulate.scale_files import write_scale
 from bedsieve.simulate.scale_plan import BEDMAP_POINTS
 
 
@@ -25,7 +25,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--surveys", type=int, help="default: Bedmap's 151 in proportion")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], dest="form")
     parser.add_argument("--tile-size", type=float, default=500_000.0, help="metres, %(default)s")
     chosen = parser.parse_args(arguments)
     try:
@@ -34,7 +33,6 @@ def main(arguments: list[str] | None = None) -> int:
             chosen.points,
             chosen.surveys,
             seed=chosen.seed,
-            form=chosen.form,
             tile_size=chosen.tile_size,
         )
     except (BedsieveError, ValueError) as error:

@@ -1,12 +1,12 @@
 """Write a table of points as a Bedmap CSV file: 18 header lines, the column line, the rows.
 
-In: what the file says about itself and a frame with any of Bedmap's columns. Out: the file, the same
-bytes for the same values: positions have 6 decimals, metres 2, and missing is -9999.
+In: what the file says about itself and a frame with any of Bedmap's columns, whole or part by part. Out:
+the file, the same bytes for the same values: positions have 6 decimals, metres 2, and missing is -9999.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import polars as pl
@@ -59,7 +59,7 @@ _HEADER_DEFAULTS = {
 def write_bedmap_csv(
     target: str | Path,
     header: Mapping[str, str],
-    table: pl.DataFrame,
+    table: pl.DataFrame | Iterable[pl.DataFrame],
     missing: str = "-9999",
 ) -> None:
     """Write one survey.
@@ -69,20 +69,28 @@ def write_bedmap_csv(
     target : path-like
     header : mapping of str to str
         Values of `HEADER_KEYS`; keys not given are left blank or have their usual value.
-    table : polars.DataFrame
-        Any of the keys of `COLUMNS`; null, NaN and whole columns not given are written as `missing`.
+    table : polars.DataFrame or iterable of polars.DataFrame
+        The rows, or parts of them that follow each other. Any of the keys of `COLUMNS`; null, NaN and whole columns not given are written as `missing`.
     missing : str
         ``"-9999"`` or ``"-9999.0"``.
     """
     values = {**_HEADER_DEFAULTS, **header}
     head = "".join(f"#{key}: {values.get(key, '')}\n" for key in HEADER_KEYS)
-    columns = [
-        _column(table, name).alias(title) if name in table.columns else pl.lit(None).alias(title)
-        for name, title in COLUMNS.items()
-    ]
+    parts = [table] if isinstance(table, pl.DataFrame) else table
     with replacing(target) as part, open(part, "wb") as stream:
         stream.write(head.encode())
-        table.select(columns).write_csv(stream, null_value=missing, float_scientific=False)
+        stream.write((",".join(COLUMNS.values()) + "\n").encode())
+        for rows in parts:
+            _titled(rows).write_csv(
+                stream, include_header=False, null_value=missing, float_scientific=False
+            )
+
+
+def _titled(table: pl.DataFrame) -> pl.DataFrame:
+    return table.select(
+        _column(table, name).alias(title) if name in table.columns else pl.lit(None).alias(title)
+        for name, title in COLUMNS.items()
+    )
 
 
 def _column(table: pl.DataFrame, name: str) -> pl.Expr:

@@ -6,6 +6,7 @@ velocity (MEaSUREs), thickness and surface (BedMachine), mass balance (RACMO) an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
@@ -17,6 +18,7 @@ from bedsieve.simulate.fields import Field, Frame, random_field
 from bedsieve.simulate.terrain import THINNEST, Terrain
 
 Floats: TypeAlias = NDArray[np.float64]
+Grid: TypeAlias = NDArray[np.float64] | NDArray[np.float32]
 
 GRID_STEP = 1_000.0
 # File, variable, units: what a configuration's `covariates` has to name.
@@ -44,8 +46,9 @@ def write_grids(folder: Path, terrain: Terrain, rng: np.random.Generator) -> lis
     files: dict[str, dict[str, tuple[Floats, str]]] = {}
     for name, (file, variable, units) in GRIDS.items():
         files.setdefault(file, {})[variable] = (fields[name].values, units)
+    every = round(GRID_STEP / terrain.bed.frame.step)
     for file, variables in files.items():
-        _write(folder / file, terrain.bed.frame, variables)
+        write_grid(folder / file, terrain.bed.frame, variables, every)
     return [folder / file for file in files]
 
 
@@ -65,11 +68,22 @@ def _fields(terrain: Terrain, rng: np.random.Generator) -> dict[str, Field]:
     }
 
 
-def _write(target: Path, frame: Frame, variables: dict[str, tuple[Floats, str]]) -> None:
-    """Write one file; y falls, as in BedMachine and MEaSUREs."""
+def write_grid(
+    target: Path, frame: Frame, variables: Mapping[str, tuple[Grid, str]], every: int = 1
+) -> None:
+    """Write one file; y falls, as in BedMachine and MEaSUREs.
+
+    Parameters
+    ----------
+    target : Path
+    frame : Frame
+    variables : dict of str to tuple
+        Values on the frame's nodes, rows along y, and their units.
+    every : int
+        Only every so many nodes are written.
+    """
     import xarray as xr
 
-    every = round(GRID_STEP / frame.step)
     ticks = np.arange(0, frame.nodes, every, dtype=np.float64) * frame.step
     data = {
         name: (("y", "x"), values[::every, ::every][::-1].astype(np.float32), {"units": units})
@@ -83,7 +97,7 @@ def _write(target: Path, frame: Frame, variables: dict[str, tuple[Floats, str]])
             {"units": "m", "standard_name": "projection_y_coordinate"},
         ),
     }
-    attributes = {"crs": "EPSG:3031", "title": "Simulated region of bedsieve's demo"}
+    attributes = {"crs": "EPSG:3031", "title": "Simulated by bedsieve"}
     dataset = xr.Dataset(data, coords=axes, attrs=attributes)
     encoding = {name: {"zlib": True, "complevel": 4} for name in data}
     with replacing(target) as part:

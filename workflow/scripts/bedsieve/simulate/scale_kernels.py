@@ -187,23 +187,28 @@ def to_lon_lat(
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def fill_covariates(
-    east: NDArray[np.float64],
-    north: NDArray[np.float64],
-    surface: NDArray[np.float64],
+def fill_grids(
+    corner: float,
+    step: float,
     radius: float,
+    waves: NDArray[np.float64],
     out: NDArray[np.float32],
 ) -> None:
-    """Write vx, vy, v (m/yr), smb (kg/m²/yr), slope (–) and temperature (K) into `out` (6, n)."""
-    for i in prange(len(east)):
-        x, y = east[i], north[i]
-        r = math.hypot(x, y) + 1.0
-        slope = 3_500.0 * r / radius**2 / math.sqrt(max(1 - (r / radius) ** 2, 1e-3))
-        stream = 0.5 + 0.5 * math.sin(x / 60_000.0) * math.cos(y / 75_000.0)
-        speed = 4.0 + 1_500.0 * stream**6 * (r / radius) ** 2
-        out[0, i] = speed * x / r
-        out[1, i] = speed * y / r
-        out[2, i] = speed
-        out[3, i] = 30.0 + 900.0 * math.exp(-surface[i] / 900.0)
-        out[4, i] = slope
-        out[5, i] = 262.0 - 0.0098 * surface[i]
+    """Write vx, vy (m/yr), the gridded thickness and the surface (m), smb (kg/m²/yr) and temperature (K).
+
+    `out` is (6, n, n), rows along y; node (i, j) lies at (corner + j step, corner + i step).
+    """
+    for i in prange(out.shape[1]):
+        y = corner + i * step
+        for j in range(out.shape[2]):
+            x = corner + j * step
+            r = math.hypot(x, y) + 1.0
+            _, smooth, surface = bed_and_surface(x, y, radius, waves)
+            stream = 0.5 + 0.5 * math.sin(x / 60_000.0) * math.cos(y / 75_000.0)
+            speed = 4.0 + 1_500.0 * stream**6 * (r / radius) ** 2
+            out[0, i, j] = speed * x / r
+            out[1, i, j] = speed * y / r
+            out[2, i, j] = max(surface - smooth, 0.0)
+            out[3, i, j] = surface
+            out[4, i, j] = 30.0 + 900.0 * math.exp(-surface / 900.0)
+            out[5, i, j] = 262.0 - 0.0098 * surface
