@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -31,7 +32,16 @@ def test_threads_are_set_before_the_body(tmp_path: Path) -> None:
         "import os; print(os.environ['POLARS_MAX_THREADS'], os.environ['NUMBA_NUM_THREADS'])", log
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert log.read_text() == "3 3\n"
+    assert log.read_text().splitlines()[0] == "3 3"
+
+
+def test_the_log_ends_with_time_and_peak_memory(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    assert run("import time; a = bytearray(1 << 29); time.sleep(1)", log).returncode == 0
+    words = re.fullmatch(r"Done in (.*) s; at most (.*) GiB of memory\.\n", log.read_text())
+    assert words is not None
+    assert 1.0 <= float(words[1]) < 30.0
+    assert 0.5 <= float(words[2]) < 0.6
 
 
 def test_a_users_error_is_one_line_in_log_and_on_the_terminal(tmp_path: Path) -> None:

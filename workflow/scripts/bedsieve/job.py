@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import resource
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,14 +36,25 @@ def kernel_digest() -> str:
     return digest.hexdigest()[:16]
 
 
+def peak_memory() -> int:
+    """The most memory (bytes) that this process has held so far."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # getrusage would count what the process held before it became this program.
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
 @contextmanager
 def job(log: str, threads: int) -> Iterator[None]:
     """Run a script's body as a job.
 
     Sets the thread counts of polars, numba and BLAS (so heavy packages must be imported inside the
     body), sends standard output and error to `log`, and turns a `BedsieveError` into one line on the
-    real standard error and exit status 1.
+    real standard error and exit status 1. The log ends with the time taken and the peak memory.
     """
+    started = time.monotonic()
     for name in _THREAD_VARIABLES:
         os.environ[name] = str(threads)
     os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(".snakemake", "numba", kernel_digest())))
@@ -51,6 +64,8 @@ def job(log: str, threads: int) -> Iterator[None]:
         sys.stdout = sys.stderr = stream
         try:
             yield
+            seconds, gib = time.monotonic() - started, peak_memory() / 2**30
+            print(f"Done in {seconds:.1f} s; at most {gib:.2f} GiB of memory.", file=stream)
         except BedsieveError as error:
             message = f"bedsieve: {error}"
             print(message, file=stream)

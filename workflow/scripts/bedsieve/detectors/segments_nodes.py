@@ -143,7 +143,9 @@ def nearest_of_other_lines(  # type: ignore[no-untyped-def]
     candidates = 0
     taken = 0
     for ring in range(rings + 1):
-        for row in range(max(cy - ring, 0), min(cy + ring, rows - 1) + 1):
+        for row in range(cy - ring, cy + ring + 1):
+            if row < 0 or row >= rows:
+                continue
             step = 1 if abs(row - cy) == ring else max(2 * ring, 1)
             for column in range(cx - ring, cx + ring + 1, step):
                 if column < 0 or column >= columns:
