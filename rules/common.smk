@@ -2,7 +2,7 @@
 import re
 
 from bedsieve.code_digest import code_digest
-from bedsieve.plan import megabytes, minutes
+from bedsieve.plan import megabytes, minutes, threads_for
 
 MEMBERS = config["ensemble"]["members"]
 BY_SURVEY = {"along_track"}
@@ -108,6 +108,14 @@ def all_mb(bytes_per_point, base=600):
     return lambda wildcards, attempt: megabytes(
         PLAN.points(), bytes_per_point, base, attempt
     )
+
+
+def survey_threads(wildcards):
+    return threads_for(PLAN.points_of_survey(wildcards.survey))
+
+
+def tile_threads(wildcards):
+    return threads_for(PLAN.points_of_tile(wildcards.tile))
 
 
 def survey_minutes(points_per_second):

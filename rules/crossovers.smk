@@ -13,7 +13,7 @@ rule crossovers:
         f"{RESULTS}/benchmarks/crossovers/{{tile}}.tsv"
     conda:
         env("graph")
-    threads: 2
+    threads: tile_threads
     resources:
         mem_mb=tile_mb(200),
         runtime=tile_minutes(200_000),

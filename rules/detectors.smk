@@ -12,7 +12,7 @@ rule along_track:
         f"{RESULTS}/benchmarks/along_track/{{survey}}.tsv"
     conda:
         env("graph")
-    threads: 2
+    threads: survey_threads
     resources:
         mem_mb=survey_mb(100),
         runtime=survey_minutes(1_000_000),
@@ -39,7 +39,7 @@ rule pca:
         f"{RESULTS}/benchmarks/pca/{{tile}}.tsv"
     conda:
         env("graph")
-    threads: 2
+    threads: tile_threads
     resources:
         mem_mb=tile_mb(300),
         runtime=tile_minutes(200_000),
@@ -65,7 +65,7 @@ rule segments:
         f"{RESULTS}/benchmarks/segments/{{tile}}.tsv"
     conda:
         env("graph")
-    threads: 2
+    threads: tile_threads
     resources:
         mem_mb=tile_mb(500),
         runtime=tile_minutes(10_000),

@@ -11,7 +11,7 @@ rule ensemble:
         f"{RESULTS}/benchmarks/ensemble/{{tile}}.tsv"
     conda:
         env("graph")
-    threads: 2
+    threads: tile_threads
     resources:
         mem_mb=tile_mb(200),
         runtime=tile_minutes(500_000),

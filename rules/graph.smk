@@ -13,7 +13,7 @@ rule edges:
         f"{RESULTS}/benchmarks/edges/{{tile}}.tsv"
     conda:
         env("graph")
-    threads: 2
+    threads: tile_threads
     resources:
         mem_mb=tile_mb(16 * config["graph"]["k"] + 80),
         runtime=tile_minutes(100_000),

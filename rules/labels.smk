@@ -16,7 +16,7 @@ rule labels:
         f"{RESULTS}/benchmarks/labels/{{tile}}.tsv"
     conda:
         env("graph")
-    threads: 2
+    threads: tile_threads
     resources:
         mem_mb=tile_mb(300),
         runtime=tile_minutes(20_000),

@@ -38,7 +38,7 @@ rule survey_csv:
         f"{RESULTS}/benchmarks/survey_csv/{{survey}}.tsv"
     conda:
         env("report")
-    threads: 2
+    threads: survey_threads
     resources:
         mem_mb=survey_mb(200),
         runtime=survey_minutes(100_000),

@@ -109,7 +109,7 @@ rule harmonise:
         f"{RESULTS}/benchmarks/harmonise/{{survey}}.tsv"
     conda:
         env("geo")
-    threads: 2
+    threads: survey_threads
     resources:
         mem_mb=survey_mb(8, base=1000),
         runtime=survey_minutes(200_000),

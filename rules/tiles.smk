@@ -15,7 +15,7 @@ rule points:
         f"{RESULTS}/benchmarks/points/{{tile}}.tsv"
     conda:
         env("graph")
-    threads: 2
+    threads: tile_threads
     resources:
         mem_mb=tile_mb(600),
         runtime=tile_minutes(200_000),

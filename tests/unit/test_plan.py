@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bedsieve.errors import ConfigError
-from bedsieve.plan import Plan, megabytes, minutes, reach
+from bedsieve.plan import Plan, megabytes, minutes, reach, threads_for
 
 SEEING: dict[str, Any] = {
     "crossovers": {"radius": 25},
@@ -92,6 +92,7 @@ def test_estimates_grow_with_points_and_attempts() -> None:
     assert megabytes(1_000_000, 100, base=600, attempt=2) == 1050
     assert minutes(60_000_000, 1_000_000, attempt=1) == 7
     assert minutes(60_000_000, 1_000_000, attempt=2) == 14
+    assert (threads_for(1_999_999), threads_for(2_000_000)) == (1, 2)
 
 
 def test_a_reach_beyond_the_coverage_table_is_refused() -> None:

@@ -23,6 +23,7 @@ from bedsieve.ingest.sheet import (
 from bedsieve.tile_names import MAX_REACH, tile_index
 
 SEGMENT_MARGIN = 600.0  # what the segments detector sees beyond its reach (m)
+MANY_POINTS = 2_000_000  # from which a job is given two cores
 
 
 @dataclass(frozen=True)
@@ -196,6 +197,14 @@ def megabytes(points: int, bytes_per_point: float, base: int, attempt: int) -> i
 def minutes(points: int, points_per_second: float, attempt: int) -> int:
     """Time to ask for, in minutes: 4 and a generous share a point, doubled at each further attempt."""
     return math.ceil((4 + 3 * points / points_per_second / 60) * 2.0 ** (attempt - 1))
+
+
+def threads_for(points: int) -> int:
+    """Cores to ask for: one, so that several jobs run side by side, but two for the largest inputs.
+
+    Most of a small job is start-up and reading, which more cores don't shorten.
+    """
+    return 1 if points < MANY_POINTS else 2
 
 
 def _some(names: list[str]) -> str:
