@@ -9,6 +9,10 @@ BY_SURVEY = {"along_track"}
 SURVEY_NAMES = {survey.survey_no: name for name, survey in PLAN.surveys.items()}
 MODELS = f"{RESULTS}/models/{config['models']['version']}"
 ENVS = Path(workflow.basedir, "envs")
+# Where networks run: their environment, and what a job asks of a cluster.
+DEVICE = config["models"]["device"]
+TORCH = "torch-gpu" if DEVICE == "gpu" else "torch-cpu"
+GPU = {"gpu": 1} if DEVICE == "gpu" else {}
 
 
 def code(script, env):
@@ -132,3 +136,10 @@ def tile_minutes(points_per_second):
 
 def all_minutes(points_per_second):
     return lambda wildcards, attempt: minutes(PLAN.points(), points_per_second, attempt)
+
+
+def training_minutes(settings, seeds_per_second):
+    """Minutes for all folds and epochs; a training that runs out of time goes on at the next attempt."""
+    seeds = min(PLAN.points(), settings["n_folds"] * settings["unlabelled"])
+    passes = settings["epochs"] * max(settings["n_folds"] - 1, 1)
+    return lambda wildcards, attempt: minutes(seeds * passes, seeds_per_second, attempt)

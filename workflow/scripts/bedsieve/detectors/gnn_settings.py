@@ -13,6 +13,7 @@ from typing import Any
 from bedsieve.errors import ConfigError
 
 FOLD_KINDS = ("regions", "blocks", "surveys")
+DEVICES = ("auto", "cpu", "gpu")
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class GnnSettings:
     block_size : float
         Side of a block (m), for ``"blocks"``.
     device : str
-        ``"auto"`` (a GPU where there is one), ``"cpu"`` or ``"cuda"``.
+        ``"auto"`` (a GPU where PyTorch sees one), ``"cpu"`` or ``"gpu"``.
     precision : str
         ``"auto"`` (bfloat16 on a GPU, float32 on a CPU), ``"float32"`` or ``"bfloat16"``.
     inference_block : int
@@ -110,8 +111,10 @@ class GnnSettings:
             )
         if not 2 <= self.n_folds <= 26:
             raise ConfigError(f"gnn: n_folds must lie between 2 and 26, not {self.n_folds}.")
-        if self.device not in ("auto", "cpu", "cuda"):
-            raise ConfigError(f"gnn: device '{self.device}' is unknown. Known: auto, cpu, cuda.")
+        if self.device not in DEVICES:
+            raise ConfigError(
+                f"gnn: device '{self.device}' is unknown. Known: {', '.join(DEVICES)}."
+            )
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise ConfigError(
                 f"gnn: precision '{self.precision}' is unknown. Known: auto, float32, bfloat16."
@@ -141,16 +144,40 @@ class GnnSettings:
         """As plain JSON values."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
-    def resolve_device(self) -> str:
-        """``"cpu"`` or ``"cuda"``, said in the log where it was chosen here."""
-        if self.device != "auto":
-            return self.device
-        import torch
-
-        return "cuda" if torch.cuda.is_available() else "cpu"
-
     def resolve_precision(self, device: str) -> str:
         """``"float32"`` or ``"bfloat16"`` on a device."""
         if self.precision != "auto":
             return self.precision
         return "bfloat16" if device == "cuda" else "float32"
+
+
+def torch_device(device: str) -> str:
+    """PyTorch's name of a device.
+
+    Parameters
+    ----------
+    device : str
+        One of `DEVICES`.
+
+    Returns
+    -------
+    str
+        ``"cpu"`` or ``"cuda"``.
+
+    Raises
+    ------
+    ConfigError
+        If a GPU is asked for and PyTorch sees none.
+    """
+    if device == "cpu":
+        return device
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if device == "gpu":
+        raise ConfigError(
+            "a GPU is asked for (models.device), but PyTorch sees none. Set it to cpu, or run where "
+            "there is a GPU, with a PyTorch that was built for it."
+        )
+    return "cpu"

@@ -22,8 +22,8 @@ from torch import Tensor
 
 from bedsieve.detectors.gnn_calibration import find_temperature
 from bedsieve.detectors.gnn_data import CONTEXT, TrainingData
-from bedsieve.detectors.gnn_settings import GnnSettings
-from bedsieve.detectors.nets.gated_sage import GatedSage
+from bedsieve.detectors.gnn_model import build_network
+from bedsieve.detectors.gnn_settings import GnnSettings, torch_device
 from bedsieve.detectors.nets.inference import autocast
 from bedsieve.detectors.nets.losses import (
     INLIER,
@@ -33,7 +33,6 @@ from bedsieve.detectors.nets.losses import (
     semi_supervised_loss,
 )
 from bedsieve.detectors.nets.sampling import NeighbourSampler, batches
-from bedsieve.detectors.node_features import INPUTS
 from bedsieve.files import replacing
 from bedsieve.progress import Progress
 
@@ -59,13 +58,6 @@ class FoldResult:
     weights: dict[str, Tensor]
     curves: list[dict[str, Any]]
     calibration: dict[str, Any]
-
-
-def build_network(settings: GnnSettings) -> GatedSage:
-    """The network that settings describe."""
-    return GatedSage(
-        INPUTS, settings.widths, settings.latent, settings.head, settings.dropout, settings.gated
-    )
 
 
 def train_fold(
@@ -115,7 +107,7 @@ class _Run:
     def __init__(self, data: TrainingData, settings: GnnSettings, fold: int, seed: int) -> None:
         self.settings, self.fold, self.seed = settings, fold, seed
         self.letter = data.folds.name(fold)
-        self.device = torch.device(settings.resolve_device())
+        self.device = torch.device(torch_device(settings.device))
         self.precision = settings.resolve_precision(self.device.type)
         seen = data.region != data.folds.scored_by(fold)
         self.sampler = NeighbourSampler(data.graph, seen)
