@@ -2,17 +2,15 @@
 import re
 
 from bedsieve.code_digest import code_digest
-from bedsieve.plan import megabytes, minutes, threads_for
+from bedsieve.plan import megabytes, minutes, network_jobs, threads_for
 
 MEMBERS = config["ensemble"]["members"]
 BY_SURVEY = {"along_track"}
 SURVEY_NAMES = {survey.survey_no: name for name, survey in PLAN.surveys.items()}
 MODELS = f"{RESULTS}/models/{config['models']['version']}"
 ENVS = Path(workflow.basedir, "envs")
-# Where networks run: their environment, and what a job asks of a cluster.
 DEVICE = config["models"]["device"]
-TORCH = "torch-gpu" if DEVICE == "gpu" else "torch-cpu"
-GPU = {"gpu": 1} if DEVICE == "gpu" else {}
+TORCH, GPU = network_jobs(DEVICE)
 
 
 def code(script, env):
