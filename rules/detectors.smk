@@ -94,7 +94,7 @@ rule gnn:
         f"{RESULTS}/benchmarks/gnn/{{tile}}.tsv"
     conda:
         env(TORCH)
-    threads: 2
+    threads: tile_threads
     resources:
         **GPU,
         mem_mb=tile_mb(500, base=2000),

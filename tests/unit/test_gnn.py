@@ -1,8 +1,10 @@
 """The graph network from made tiles to scores."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -89,6 +91,7 @@ def test_artefacts(trained) -> None:
     parts = curves.select("train_outlier", "train_inlier", "train_unlabelled").sum_horizontal()
     np.testing.assert_allclose(parts, curves["train"])
     assert curves["train"][5] < curves["train"][0]
+    assert curves["validation_auc"].is_between(0.5, 1).all()
     calibration = json.loads((model / "calibration.json").read_text())
     assert calibration["A"]["loss_after"] <= calibration["A"]["loss_before"] + 1e-9
 
@@ -154,9 +157,9 @@ def test_same_seed_same_files_and_resume_equals_uninterrupted(made, trained) -> 
     _, _, _, folder = made
     tiles, model = trained
 
-    def kill(letter: str, epoch: int, loss: float) -> None:
-        assert np.isfinite(loss)
-        if (letter, epoch) in (("A", 2), ("B", 4)):
+    def kill(row: Mapping[str, Any]) -> None:
+        assert np.isfinite(row["validation"])
+        if (row["fold"], row["epoch"]) in (("A", 2), ("B", 4)):
             raise _KilledError
 
     again = folder / "again"

@@ -149,6 +149,14 @@ def test_a_trained_network_is_not_trained_when_a_tile_opens(project: Project) ->
     assert plan["gnn"] == 3
 
 
+def test_tuning_is_on_request_only(project: Project) -> None:
+    two_surveys(project, tuning={"workers": 3})
+    assert not [rule for rule in project.plan() if rule.startswith("tune")]
+    plan = project.plan("tune_gnn")
+    assert (plan["tune_gnn"], plan["tune_gnn_worker"]) == (1, 3)
+    assert "train_gnn" not in plan
+
+
 def test_every_device_can_be_planned_and_no_other(project: Project) -> None:
     target = "results/demo/models/v1/gnn/manifest.json"
     for device in ("auto", "gpu"):

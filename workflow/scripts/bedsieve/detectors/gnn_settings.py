@@ -7,13 +7,22 @@ scoring reads, and that the model's manifest keeps.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from bedsieve.errors import ConfigError
 
 FOLD_KINDS = ("regions", "blocks", "surveys")
 DEVICES = ("auto", "cpu", "gpu")
+TUNABLE = (
+    "learning_rate",
+    "weight_decay",
+    "dropout",
+    "outlier_weight",
+    "inlier_weight",
+    "prior",
+)
+"""Settings that may differ from fold to fold: none of them changes the network's shape."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,8 @@ class GnnSettings:
     n_folds : int
     block_size : float
         Side of a block (m), for ``"blocks"``.
+    per_fold : mapping of str to mapping
+        Values of `TUNABLE` that differ for a model, by its letter.
     device : str
         ``"auto"`` (a GPU where PyTorch sees one), ``"cpu"`` or ``"gpu"``.
     precision : str
@@ -95,6 +106,7 @@ class GnnSettings:
     folds: str = "regions"
     n_folds: int = 2
     block_size: float = 100_000.0
+    per_fold: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     device: str = "auto"
     precision: str = "auto"
     inference_block: int = 32768
@@ -119,6 +131,18 @@ class GnnSettings:
             raise ConfigError(
                 f"gnn: precision '{self.precision}' is unknown. Known: auto, float32, bfloat16."
             )
+
+        for letter, values in self.per_fold.items():
+            strange = sorted(set(values) - set(TUNABLE))
+            if strange:
+                raise ConfigError(
+                    f"gnn: per_fold.{letter} sets {', '.join(strange)}. It may set {', '.join(TUNABLE)}."
+                )
+
+    def of_fold(self, letter: str) -> GnnSettings:
+        """What holds for one model."""
+        changed: dict[str, Any] = dict(self.per_fold.get(letter, {}))
+        return replace(self, **changed, per_fold={})
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any]) -> GnnSettings:

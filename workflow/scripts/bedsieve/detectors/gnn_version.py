@@ -30,6 +30,7 @@ CURVES = (
     "validation",
     "validation_outlier",
     "validation_inlier",
+    "validation_auc",
     "best",
 )
 """Columns of curves.tsv, one row an epoch of a fold."""
