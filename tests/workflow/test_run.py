@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -97,6 +98,23 @@ def test_flagged_points_open_in_geopandas(finished: Project) -> None:
     assert frame.crs.to_epsg() == 3031
     assert len(frame) > 0
     assert frame.geometry.notna().all()
+
+
+def test_no_network_scores_a_point_that_it_trained_on(finished: Project) -> None:
+    tables = finished.path("results/demo/tiles").glob("*/scores/gnn.parquet")
+    scores = pl.concat([pl.read_parquet(path) for path in tables])
+    model = finished.path("results/demo/models/v1/gnn")
+    if (model / "untrained.json").exists():  # a demo of some thousand points may lack labels
+        assert (scores["code"] == "no_labels").all()
+        return
+    seeds = pl.read_parquet(model / "seeds.parquet")
+    folds = json.loads((model / "folds.json").read_text())["models"]
+    for fold, rule in folds.items():
+        trained = seeds.filter(pl.col("region").is_in(rule["trained_on"]))
+        assert trained.height > 0
+        scored = scores.filter(pl.col("fold") == fold)
+        assert scored.height > 0
+        assert scored.join(trained, on="point_id").height == 0
 
 
 def test_nothing_is_left_to_be_done(finished: Project) -> None:
