@@ -2,13 +2,15 @@
 import re
 
 from bedsieve.code_digest import code_digest
-from bedsieve.plan import megabytes, minutes, threads_for
+from bedsieve.plan import megabytes, minutes, network_jobs, threads_for
 
 MEMBERS = config["ensemble"]["members"]
 BY_SURVEY = {"along_track"}
 SURVEY_NAMES = {survey.survey_no: name for name, survey in PLAN.surveys.items()}
 MODELS = f"{RESULTS}/models/{config['models']['version']}"
 ENVS = Path(workflow.basedir, "envs")
+DEVICE = config["models"]["device"]
+TORCH, GPU = network_jobs(DEVICE)
 
 
 def code(script, env):
@@ -132,3 +134,10 @@ def tile_minutes(points_per_second):
 
 def all_minutes(points_per_second):
     return lambda wildcards, attempt: minutes(PLAN.points(), points_per_second, attempt)
+
+
+def training_minutes(settings, seeds_per_second):
+    """Minutes for all folds and epochs; a training that runs out of time goes on at the next attempt."""
+    seeds = min(PLAN.points(), settings["n_folds"] * settings["unlabelled"])
+    passes = settings["epochs"] * max(settings["n_folds"] - 1, 1)
+    return lambda wildcards, attempt: minutes(seeds * passes, seeds_per_second, attempt)

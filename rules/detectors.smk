@@ -78,3 +78,31 @@ rule segments:
         "Find bad runs of tracks in tile {wildcards.tile}"
     script:
         "../workflow/scripts/segments.py"
+
+
+rule gnn:
+    input:
+        points=f"{RESULTS}/tiles/{{tile}}/points.parquet",
+        halo=f"{RESULTS}/tiles/{{tile}}/halo.parquet",
+        edges=f"{RESULTS}/tiles/{{tile}}/edges.arrow",
+        model=f"{MODELS}/gnn/manifest.json",
+    output:
+        f"{RESULTS}/tiles/{{tile}}/scores/gnn.parquet",
+    log:
+        f"{RESULTS}/logs/gnn/{{tile}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/gnn/{{tile}}.tsv"
+    conda:
+        env(TORCH)
+    threads: tile_threads
+    resources:
+        **GPU,
+        mem_mb=tile_mb(500, base=2000),
+        runtime=tile_minutes(50_000 if GPU else 5_000),
+    params:
+        code=code("gnn.py", TORCH),
+        device=DEVICE,
+    message:
+        "Score tile {wildcards.tile} by the graph network that never saw its region"
+    script:
+        "../workflow/scripts/gnn.py"

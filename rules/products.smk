@@ -9,6 +9,7 @@ MAPS = {
         *(f"detector_{member}" for member in MEMBERS),
     ]
 }
+TRAINING = ["gnn"] if "gnn" in MEMBERS else []
 PRODUCTS = [
     f"{RESULTS}/products/flagged.parquet",
     f"{RESULTS}/products/ledger.tsv",
@@ -19,6 +20,7 @@ PRODUCTS = [
     f"{RESULTS}/products/labels.tsv",
     *MAPS.values(),
     f"{RESULTS}/products/profiles.png",
+    *expand(f"{RESULTS}/products/{{network}}_training.tsv", network=TRAINING),
     f"{RESULTS}/report/index.html",
 ]
 
@@ -215,12 +217,55 @@ rule profiles:
         "../workflow/scripts/profiles.py"
 
 
+rule gnn_training:
+    input:
+        curves=f"{MODELS}/gnn/curves.tsv",
+        manifest=f"{MODELS}/gnn/manifest.json",
+    output:
+        table=report(
+            f"{RESULTS}/products/gnn_training.tsv",
+            caption="../report/gnn_training.rst",
+            category="Training",
+            labels={"detector": "gnn", "what": "folds"},
+        ),
+        curves=report(
+            f"{RESULTS}/products/gnn_training.png",
+            caption="../report/gnn_training.rst",
+            category="Training",
+            labels={"detector": "gnn", "what": "loss curves"},
+        ),
+    log:
+        f"{RESULTS}/logs/gnn_training.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/gnn_training.tsv"
+    conda:
+        env("report")
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    params:
+        code=code("gnn_training.py", "report"),
+        region=config["region"]["name"],
+    message:
+        "Tell how the graph network was trained"
+    script:
+        "../workflow/scripts/gnn_training.py"
+
+
 rule index:
     input:
         bands=f"{RESULTS}/products/summary.tsv",
         surveys=f"{RESULTS}/products/surveys.tsv",
-        pictures=[*MAPS.values(), f"{RESULTS}/products/profiles.png"],
+        pictures=[
+            *MAPS.values(),
+            f"{RESULTS}/products/profiles.png",
+            *expand(f"{RESULTS}/products/{{network}}_training.png", network=TRAINING),
+        ],
         ledgers=of_all_surveys(".ledger.json"),
+        training=expand(
+            f"{RESULTS}/products/{{network}}_training.tsv", network=TRAINING
+        ),
     output:
         report(
             f"{RESULTS}/report/index.html",

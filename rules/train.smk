@@ -56,3 +56,39 @@ if untrained("pca"):
             "Learn what is normal in each tile"
         script:
             "../workflow/scripts/train_pca.py"
+
+
+if untrained("gnn"):
+
+    rule train_gnn:
+        input:
+            points=of_all_tiles("points.parquet"),
+            halo=of_all_tiles("halo.parquet"),
+            edges=of_all_tiles("edges.arrow"),
+            labels=of_all_tiles("labels.parquet"),
+        output:
+            curves=f"{MODELS}/gnn/curves.tsv",
+            manifest=f"{MODELS}/gnn/manifest.json",
+        log:
+            f"{RESULTS}/logs/train_gnn.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/train_gnn.tsv"
+        conda:
+            env(TORCH)
+        threads: 2
+        resources:
+            **GPU,
+            mem_mb=all_mb(450, base=2000),
+            runtime=training_minutes(
+                config["detectors"]["gnn"], 30_000 if GPU else 1_500
+            ),
+        params:
+            code=code("train_gnn.py", TORCH),
+            version=config["models"]["version"],
+            settings=config["detectors"]["gnn"],
+            device=DEVICE,
+            seed=config["models"]["seed"],
+        message:
+            "Train the graph network on all pseudo-labels"
+        script:
+            "../workflow/scripts/train_gnn.py"

@@ -68,6 +68,11 @@ def test_reference_is_up_to_date() -> None:
         ),
         ({"ensemble": {"threshold": 1.5}}, ["ensemble.threshold = 1.5", "maximum"]),
         ({"paths": {"results": "/scratch/x"}}, ["paths.results", "Must be relative"]),
+        ({"graph": {"hops": 2}}, ["graph.hops = 2", "3 layers", "leave gnn out"]),
+        (
+            {"detectors": {"gnn": {"widths": [8, 8], "fanout": [4]}}},
+            ["detectors.gnn.widths has 2 entries and fanout 1"],
+        ),
     ],
 )
 def test_mistakes_are_named(
@@ -82,6 +87,12 @@ def test_mistakes_are_named(
     assert message.startswith("config.yaml: ")
     for word in words:
         assert word in message
+
+
+def test_edges_may_be_short_where_no_network_looks_along_them(config: dict[str, Any]) -> None:
+    config["graph"]["hops"] = 1
+    config["ensemble"]["members"].remove("gnn")
+    validate(config)
 
 
 def test_missing_section_is_named(config: dict[str, Any]) -> None:

@@ -24,17 +24,22 @@ PACKAGE_OF = {
 PIP_NAME = {"pytorch": "torch", "pytorch_geometric": "torch-geometric"}
 
 
+ENV = r'conda:\s+env\(("[\w-]+"|TORCH)\)'
+TORCH = ("torch-cpu", "torch-gpu")  # which of them is the configuration's choice
+
+
 def rules() -> list[tuple[str, str, str]]:
-    """(rule, script, environment) of each rule with a script."""
+    """(rule, script, environment) of each rule with a script, for each environment it may have."""
     found = []
     for path in sorted((ROOT / "rules").glob("*.smk")):
         for block in re.split(r"^ *rule ", path.read_text(), flags=re.M)[1:]:
             name = block.split(":")[0]
             script = re.search(r'script:\s+"\.\./workflow/scripts/(\w+\.py)"', block)
-            env = re.search(r'conda:\s+env\("([\w-]+)"\)', block)
+            env = re.search(ENV, block)
             assert script, f"{name} has no script"
             assert env, f"{name} has no environment"
-            found.append((name, script[1], env[1]))
+            choices = TORCH if env[1] == "TORCH" else (env[1].strip('"'),)
+            found += [(name, script[1], choice) for choice in choices]
     return found
 
 
@@ -85,7 +90,7 @@ def test_code_parameter_names_the_rules_own_script_and_environment() -> None:
             if name == "register":  # always runs: it has no output
                 continue
             script = re.search(r'script:\s+"\.\./workflow/scripts/(\w+\.py)"', block)
-            env = re.search(r'conda:\s+env\("([\w-]+)"\)', block)
+            env = re.search(ENV, block)
             assert script
             assert env
-            assert f'code=code("{script[1]}", "{env[1]}")' in block, name
+            assert f'code=code("{script[1]}", {env[1]})' in block, name

@@ -1,8 +1,10 @@
 """The graph network from made tiles to scores."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -10,12 +12,16 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from bedsieve.detectors.gnn import score_tile, train_gnn
 from bedsieve.detectors.gnn_calibration import find_temperature
-from bedsieve.detectors.gnn_data import gather
-from bedsieve.detectors.gnn_settings import GnnSettings
+from bedsieve.detectors.gnn_causes import GROUPS, NEIGHBOURS, causes
+from bedsieve.detectors.gnn_data import TooFewLabelsError, gather
+from bedsieve.detectors.gnn_model import GnnModel
+from bedsieve.detectors.gnn_score import score_tile
+from bedsieve.detectors.gnn_settings import GnnSettings, torch_device
 from bedsieve.detectors.gnn_training import train_fold
+from bedsieve.detectors.gnn_version import train_gnn
 from bedsieve.detectors.nets.losses import Weights
+from bedsieve.detectors.node_features import FEATURES
 from bedsieve.errors import BedsieveError, ConfigError, InputError
 from tests.unit.gnn_tiles import made_points, write_tiles
 
@@ -85,6 +91,7 @@ def test_artefacts(trained) -> None:
     parts = curves.select("train_outlier", "train_inlier", "train_unlabelled").sum_horizontal()
     np.testing.assert_allclose(parts, curves["train"])
     assert curves["train"][5] < curves["train"][0]
+    assert curves["validation_auc"].is_between(0.5, 1).all()
     calibration = json.loads((model / "calibration.json").read_text())
     assert calibration["A"]["loss_after"] <= calibration["A"]["loss_before"] + 1e-9
 
@@ -95,7 +102,7 @@ def test_scores_schema_and_quality(trained, made, tmp_path: Path) -> None:
     table = _score(tiles, model, tmp_path / "s.parquet")
     assert table.schema == {
         "point_id": pl.UInt64, "score": pl.Float32, "code": pl.String, "logit": pl.Float32,
-        "fold": pl.String,
+        "fold": pl.String, "because": pl.String,
     }  # fmt: skip
     assert table["point_id"].to_list() == points["point_id"].to_list()
     assert table["score"].is_between(0, 1).all()
@@ -150,9 +157,9 @@ def test_same_seed_same_files_and_resume_equals_uninterrupted(made, trained) -> 
     _, _, _, folder = made
     tiles, model = trained
 
-    def kill(letter: str, epoch: int, loss: float) -> None:
-        assert np.isfinite(loss)
-        if (letter, epoch) in (("A", 2), ("B", 4)):
+    def kill(row: Mapping[str, Any]) -> None:
+        assert np.isfinite(row["validation"])
+        if (row["fold"], row["epoch"]) in (("A", 2), ("B", 4)):
             raise _KilledError
 
     again = folder / "again"
@@ -239,8 +246,8 @@ def test_a_version_is_immutable_and_checked(trained, tmp_path: Path) -> None:
 def test_errors_say_what_to_do(made, tmp_path: Path) -> None:
     points, _, label, _ = made
     few = write_tiles(tmp_path / "few", points, np.where(label == 1, -1, label))
-    with pytest.raises(BedsieveError, match="Leave gnn out"):
-        train_gnn(few, tmp_path / "m", SMALL)
+    with pytest.raises(TooFewLabelsError, match="0 outlier labels"):
+        gather(few, GnnSettings(), 0)
     short = write_tiles(tmp_path / "short", points, label, size=5000, hops=1)
     with pytest.raises(InputError, match=r"Set graph\.hops to 3"):
         train_gnn(short, tmp_path / "m", SMALL)
@@ -248,6 +255,65 @@ def test_errors_say_what_to_do(made, tmp_path: Path) -> None:
         GnnSettings.from_mapping({"widhts": [1]})
     with pytest.raises(ConfigError, match="one entry"):
         GnnSettings.from_mapping({"widths": [8, 8]})
+
+
+def test_without_labels_a_version_says_so_and_scores_nothing(made, tmp_path: Path) -> None:
+    points, _, label, _ = made
+    tiles = write_tiles(tmp_path / "few", points, np.where(label == 1, -1, label))
+    model = tmp_path / "model"
+    assert train_gnn(tiles, model, SMALL) == {}
+    assert {p.name for p in model.iterdir()} == {"untrained.json", "curves.tsv", "manifest.json"}
+    assert (model / "curves.tsv").read_text().startswith("fold\tepoch\t")
+    table = _score(tiles, model, tmp_path / "s.parquet")
+    assert table["point_id"].equals(points["point_id"])
+    assert table["score"].is_nan().all()
+    assert table["code"].to_list() == ["no_labels"] * points.height
+    with pytest.raises(BedsieveError, match="never changes"):
+        train_gnn(tiles, model, SMALL)
+
+
+def test_causes_are_what_lowers_the_logit_when_it_is_taken_away(trained, tmp_path: Path) -> None:
+    tiles, folder = trained
+    table = _score(tiles, folder, tmp_path / "s.parquet")
+    assert (table["because"].is_null() | (table["score"] >= 0.5)).all()
+    assert table["because"].is_not_null().sum() > 20
+    tile = tiles[0]
+    model = GnnModel(folder, "cpu")
+    graph, fold = model.graph(tile["points"], tile["halo"], tile["edges"])
+    rows = np.flatnonzero((table["score"] >= 0.5).to_numpy())[:10]
+    logit = model.logits(graph, rows, fold[rows])
+    fall = {}
+    for name, features in GROUPS.items():
+        x = graph.x.copy()
+        x[:, [FEATURES.index(f) for f in features]] = 0
+        fall[name] = logit - model.logits(replace(graph, x=x), rows, fold[rows])
+    flat = replace(graph, log_slope=graph.log_slope * np.float16(0))
+    fall[NEIGHBOURS] = logit - model.logits(flat, rows, fold[rows])
+    for i, words in enumerate(causes(model, graph, rows, fold[rows], logit)):
+        told = max(fall, key=lambda name: fall[name][i])
+        assert fall[told][i] > 0
+        assert words is not None
+        assert words.split(" and ")[0] == told.split(" and ")[0]
+        assert table["because"][int(rows[i])] == words
+
+
+def test_a_gpu_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert torch_device("auto") == torch_device("cpu") == "cpu"
+    with pytest.raises(ConfigError, match=r"models\.device"):
+        torch_device("gpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert torch_device("auto") == torch_device("gpu") == "cuda"
+    assert torch_device("cpu") == "cpu"
+
+
+def test_four_layers_train_and_score(made, tmp_path: Path) -> None:
+    points, _, label, _ = made
+    deep = {**SMALL, "widths": [8, 8, 8, 8], "fanout": [4, 3, 3, 3], "epochs": 1}
+    tiles = write_tiles(tmp_path / "deep", points, label, hops=4)
+    train_gnn(tiles, tmp_path / "model", deep)
+    table = _score(tiles, tmp_path / "model", tmp_path / "s.parquet")
+    assert table["score"].is_between(0, 1).all()
 
 
 def test_temperature_recovers_a_known_one() -> None:

@@ -29,10 +29,12 @@ def run(body: str, log: Path) -> subprocess.CompletedProcess[str]:
 def test_threads_are_set_before_the_body(tmp_path: Path) -> None:
     log = tmp_path / "logs" / "a.log"
     done = run(
-        "import os; print(os.environ['POLARS_MAX_THREADS'], os.environ['NUMBA_NUM_THREADS'])", log
+        "import os; print(*map(os.environ.get, "
+        "['POLARS_MAX_THREADS', 'NUMBA_NUM_THREADS', 'OMP_NUM_THREADS', 'OMP_WAIT_POLICY']))",
+        log,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert log.read_text().splitlines()[0] == "3 3"
+    assert log.read_text().splitlines()[0] == "3 3 3 PASSIVE"
 
 
 def test_the_log_ends_with_time_and_peak_memory(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bedsieve.errors import ConfigError
-from bedsieve.plan import Plan, megabytes, minutes, reach, threads_for
+from bedsieve.plan import Plan, megabytes, minutes, network_jobs, reach, threads_for
 
 SEEING: dict[str, Any] = {
     "crossovers": {"radius": 25},
@@ -107,3 +107,8 @@ def test_reach_covers_the_neediest_stage() -> None:
     assert reach(SEEING | near) == 3600
     wide = {"labels": {"support_radius": 4000}, "crossovers": {"radius": 10}}
     assert reach(SEEING | near | wide) == 4030
+
+
+def test_only_a_gpu_asks_for_one() -> None:
+    assert network_jobs("gpu") == ("torch-gpu", {"gpu": 1})
+    assert network_jobs("cpu") == network_jobs("auto") == ("torch-cpu", {})

@@ -57,3 +57,12 @@ def test_a_detector_brings_its_own_phrase() -> None:
     assert reasons(frame, {**PHRASES, "carving": phrase}).to_list() == [
         "belongs to outlier family 3 (carving score 0.80)"
     ]
+
+
+def test_the_graph_network_names_what_raised_its_score() -> None:
+    cause = "ice velocity and change of thickness to its neighbours"
+    frame = pl.DataFrame({"score_gnn": [0.71, 0.3], "gnn.because": [cause, None]})
+    assert reasons(frame).to_list() == [
+        f"resembles points that other tracks contradict, by its {cause} (gnn score 0.71)",
+        "gnn score 0.30",
+    ]

@@ -13,13 +13,14 @@ from bedsieve.ingest.sheet import read_coverage, read_sheet
 from tests.workflow.conftest import ROOT, Project, job_counts
 
 PER_SURVEY = ("harmonise", "along_track", "survey_csv")
-PER_TILE = ("points", "edges", "crossovers", "labels", "pca", "segments", "ensemble")
+PER_TILE = ("points", "edges", "crossovers", "labels", "pca", "segments", "gnn", "ensemble")
 
 
 def expected(surveys: int, tiles: int, **others: int) -> Counter[str]:
     once = (
         *("flagged", "ledger", "summary", "maps", "profiles", "index", "all"),
-        *("train_bias", "train_pca", "biases", "misties", "label_accounting"),
+        *("train_bias", "train_pca", "train_gnn", "gnn_training"),
+        *("biases", "misties", "label_accounting"),
     )
     return Counter(
         dict.fromkeys(PER_SURVEY, surveys) | dict.fromkeys(PER_TILE, tiles) | dict.fromkeys(once, 1)
@@ -91,7 +92,7 @@ def test_a_tile_takes_only_surveys_within_reach(project: Project) -> None:
     two_surveys(project)
     target = "results/demo/tiles/x1_y0/edges.arrow"
     assert project.plan(target) == Counter({"edges": 1, "points": 1, "harmonise": 2})
-    near = {"graph": {"max_neighbour_distance": 3999}, "labels": {"support_radius": 2000}}
+    near = {"graph": {"max_neighbour_distance": 1333}, "labels": {"support_radius": 2000}}
     project.configure(**near, detectors={"segments": {"reach": 1000, "window": 2000}})
     assert project.plan(target) == Counter({"edges": 1, "points": 1, "harmonise": 1})
 
@@ -124,6 +125,45 @@ def test_mistakes_in_tables_and_configuration_are_one_line(project: Project) -> 
     project.configure(ensemble={"treshold": 0.5})
     done = project.snakemake("--dry-run")
     assert "unknown key 'treshold' at ensemble. Did you mean 'threshold'?" in done.stdout
+
+
+def test_a_graph_network_needs_edges_that_reach_as_far(project: Project) -> None:
+    two_surveys(project, graph={"hops": 2})
+    done = project.snakemake("--dry-run")
+    assert done.returncode == 1
+    assert "graph.hops = 2, but the network of detectors.gnn has 3 layers" in done.stdout
+    project.configure(ensemble={"members": ["along_track", "pca", "segments"]})
+    plan = project.plan()
+    assert "ensemble" in plan
+    assert not {"gnn", "train_gnn", "gnn_training"} & set(plan)
+
+
+def test_a_trained_network_is_not_trained_when_a_tile_opens(project: Project) -> None:
+    two_surveys(project)
+    model = project.path("results/demo/models/v1/gnn")
+    model.mkdir(parents=True)
+    for name in ("manifest.json", "curves.tsv"):
+        (model / name).write_text("")
+    plan = project.plan()
+    assert "train_gnn" not in plan
+    assert plan["gnn"] == 3
+
+
+def test_tuning_is_on_request_only(project: Project) -> None:
+    two_surveys(project, tuning={"workers": 3})
+    assert not [rule for rule in project.plan() if rule.startswith("tune")]
+    plan = project.plan("tune_gnn")
+    assert (plan["tune_gnn"], plan["tune_gnn_worker"]) == (1, 3)
+    assert "train_gnn" not in plan
+
+
+def test_every_device_can_be_planned_and_no_other(project: Project) -> None:
+    target = "results/demo/models/v1/gnn/manifest.json"
+    for device in ("auto", "gpu"):
+        project.configure(models={"device": device})
+        assert project.plan(target)["train_gnn"] == 1
+    project.configure(models={"device": "tpu"})
+    assert "'tpu' at models.device is unknown" in project.snakemake("--dry-run").stdout
 
 
 def test_overlays_are_valid_yaml_and_small() -> None:

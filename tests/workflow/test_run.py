@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -34,7 +35,7 @@ def test_every_survey_comes_back_with_its_rows_in_order(finished: Project) -> No
         for before, after in zip(raw, back, strict=True):
             assert after.startswith(before)
         assert back[read_header(path).data_line - 2].endswith(
-            "track_id,score_along_track,score_pca,score_segments,score,flag,reason"
+            "track_id,score_along_track,score_pca,score_segments,score_gnn,score,flag,reason"
         )
 
 
@@ -99,6 +100,23 @@ def test_flagged_points_open_in_geopandas(finished: Project) -> None:
     assert frame.geometry.notna().all()
 
 
+def test_no_network_scores_a_point_that_it_trained_on(finished: Project) -> None:
+    tables = finished.path("results/demo/tiles").glob("*/scores/gnn.parquet")
+    scores = pl.concat([pl.read_parquet(path) for path in tables])
+    model = finished.path("results/demo/models/v1/gnn")
+    if (model / "untrained.json").exists():  # a demo of some thousand points may lack labels
+        assert (scores["code"] == "no_labels").all()
+        return
+    seeds = pl.read_parquet(model / "seeds.parquet")
+    folds = json.loads((model / "folds.json").read_text())["models"]
+    for fold, rule in folds.items():
+        trained = seeds.filter(pl.col("region").is_in(rule["trained_on"]))
+        assert trained.height > 0
+        scored = scores.filter(pl.col("fold") == fold)
+        assert scored.height > 0
+        assert scored.join(trained, on="point_id").height == 0
+
+
 def test_nothing_is_left_to_be_done(finished: Project) -> None:
     assert finished.plan() == Counter()
 
@@ -106,7 +124,7 @@ def test_nothing_is_left_to_be_done(finished: Project) -> None:
 def test_snakemake_report_builds(copied: Project) -> None:
     copied.run("--report", "report.html")
     page = copied.path("report.html").read_text()
-    for words in ("Overview", "Maps", "Tables", "Tracks"):
+    for words in ("Overview", "Maps", "Tables", "Tracks", "Training"):
         assert words in page
 
 
@@ -122,7 +140,8 @@ def test_a_detectors_parameter_reruns_what_depends_on_it_and_no_more(copied: Pro
 def test_an_edited_module_reruns_the_rules_that_reach_it(copied: Project) -> None:
     module = copied.path("workflow/scripts/bedsieve/products/cartography.py")
     module.write_text(module.read_text() + "\n# edited\n")
-    assert copied.plan() == Counter({"maps": 1, "profiles": 1, "index": 1, "all": 1})
+    once = ("maps", "profiles", "gnn_training", "index", "all")
+    assert copied.plan() == Counter(dict.fromkeys(once, 1))
 
 
 def test_moving_dates_of_scripts_reruns_nothing_when_bytes_are_equal(copied: Project) -> None:
@@ -224,7 +243,8 @@ def test_a_trained_version_is_not_trained_again(copied: Project) -> None:
     assert plan["pca"] > 0
     assert not [rule for rule in plan if rule.startswith("train")]
     copied.configure(models={"version": "v2"})
-    assert copied.plan()["train_pca"] == 1
+    plan = copied.plan()
+    assert plan["train_pca"] == plan["train_gnn"] == 1
 
 
 def test_a_tampered_model_is_named(copied: Project) -> None:

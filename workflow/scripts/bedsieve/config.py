@@ -42,6 +42,25 @@ def validate(config: dict[str, Any], source: str = "config") -> None:
     lines = [line for error in errors for line in _explain(error, config)]
     if lines:
         raise ConfigError(f"{source}: " + f"\n{source}: ".join(sorted(set(lines))))
+    _check_graph_network(config, source)
+
+
+def _check_graph_network(config: dict[str, Any], source: str) -> None:
+    """Make sure, before anything is computed, that the edges will reach as far as the network looks."""
+    settings = config["detectors"].get("gnn")
+    if settings is None or "gnn" not in config["ensemble"]["members"]:
+        return
+    layers, draws = len(settings["widths"]), len(settings["fanout"])
+    if layers != draws:
+        raise ConfigError(
+            f"{source}: detectors.gnn.widths has {layers} entries and fanout {draws}. Give both one for each "
+            "layer."
+        )
+    if config["graph"]["hops"] < layers:
+        raise ConfigError(
+            f"{source}: graph.hops = {config['graph']['hops']}, but the network of detectors.gnn has {layers} "
+            f"layers. Set graph.hops to {layers} or more, or leave gnn out of ensemble.members."
+        )
 
 
 def _explain(error: Any, config: dict[str, Any]) -> list[str]:

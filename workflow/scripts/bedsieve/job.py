@@ -57,6 +57,8 @@ def job(log: str, threads: int) -> Iterator[None]:
     started = time.monotonic()
     for name in _THREAD_VARIABLES:
         os.environ[name] = str(threads)
+    # Idle threads of OpenMP would spin: training took twice the processor time beside other jobs.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(".snakemake", "numba", kernel_digest())))
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     terminal = sys.stderr

@@ -207,6 +207,17 @@ def threads_for(points: int) -> int:
     return 1 if points < MANY_POINTS else 2
 
 
+def network_jobs(device: str) -> tuple[str, dict[str, int]]:
+    """Where networks run: the environment's name, and what a job asks of a cluster beside memory and time.
+
+    Parameters
+    ----------
+    device : str
+        ``"cpu"``, ``"gpu"``, or ``"auto"``, which is planned as ``"cpu"``.
+    """
+    return ("torch-gpu", {"gpu": 1}) if device == "gpu" else ("torch-cpu", {})
+
+
 def _some(names: list[str]) -> str:
     shown = ", ".join(names[:3])
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

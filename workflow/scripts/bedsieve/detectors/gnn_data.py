@@ -33,6 +33,10 @@ _SALT_UNLABELLED, _SALT_VALIDATION = 11, 12
 _FEWEST = 5  # outlier seeds a region must have, so that training and validation both get some
 
 
+class TooFewLabelsError(BedsieveError):
+    """There are too few pseudo-labels to learn from."""
+
+
 @dataclass(frozen=True)
 class TrainingData:
     """Seeds and their surroundings.
@@ -93,8 +97,10 @@ def gather(tiles: Sequence[Tile], settings: GnnSettings, seed: int) -> TrainingD
 
     Raises
     ------
-    BedsieveError
-        If a region has too few labels, or the edges serve fewer hops than the network has layers.
+    TooFewLabelsError
+        If a region has too few labels.
+    InputError
+        If the edges serve fewer hops than the network has layers.
     """
     tiles = sorted(tiles, key=lambda tile: str(tile["points"]))
     labelled = pl.concat([_labelled(tile) for tile in tiles]).unique(
@@ -102,10 +108,7 @@ def gather(tiles: Sequence[Tile], settings: GnnSettings, seed: int) -> TrainingD
     )
     outliers = labelled.filter(pl.col("label") == OUTLIER)
     if outliers.height < _FEWEST * settings.n_folds:
-        raise BedsieveError(
-            f"gnn: {outliers.height} outlier labels are too few to train on. Leave gnn out of the "
-            "ensemble's members, or score with a model version trained elsewhere."
-        )
+        raise TooFewLabelsError(f"{outliers.height} outlier labels are too few to learn from.")
     folds = find_folds(outliers, settings, seed)
     _check_regions(labelled, folds)
     limits = {
@@ -128,9 +131,9 @@ def _check_regions(labelled: pl.DataFrame, folds: Folds) -> None:
         out = int(((region == number) & (label == OUTLIER)).sum())
         inn = int(((region == number) & (label == INLIER)).sum())
         if out < _FEWEST or inn < _FEWEST:
-            raise BedsieveError(
-                f"gnn: region {folds.name(number)} has {out} outlier and {inn} inlier labels, fewer "
-                f"than {_FEWEST} of each. Use fewer folds or another kind of folds."
+            raise TooFewLabelsError(
+                f"region {folds.name(number)} has {out} outlier and {inn} inlier labels, fewer than "
+                f"{_FEWEST} of each; fewer folds or another kind of folds may do."
             )
 
 

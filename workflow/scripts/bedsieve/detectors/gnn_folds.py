@@ -70,7 +70,7 @@ class Folds:
 
     def name(self, fold: int) -> str:
         """Letter of a model or region."""
-        return chr(ord("A") + fold)
+        return fold_letters(self.count)[fold]
 
     def scored_by(self, fold: int) -> int:
         """The region that a model scores, the only one that it never saw.
@@ -114,6 +114,11 @@ class Folds:
             {int(k): int(v) for k, v in document["survey_region"].items()},
             int(document["seed"]),
         )
+
+
+def fold_letters(count: int) -> list[str]:
+    """Letters of so many models or regions."""
+    return [chr(ord("A") + fold) for fold in range(count)]
 
 
 def find_folds(outliers: pl.DataFrame, settings: GnnSettings, seed: int) -> Folds:

@@ -7,12 +7,22 @@ scoring reads, and that the model's manifest keeps.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from bedsieve.errors import ConfigError
 
 FOLD_KINDS = ("regions", "blocks", "surveys")
+DEVICES = ("auto", "cpu", "gpu")
+TUNABLE = (
+    "learning_rate",
+    "weight_decay",
+    "dropout",
+    "outlier_weight",
+    "inlier_weight",
+    "prior",
+)
+"""Settings that may differ from fold to fold: none of them changes the network's shape."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +67,10 @@ class GnnSettings:
     n_folds : int
     block_size : float
         Side of a block (m), for ``"blocks"``.
+    per_fold : mapping of str to mapping
+        Values of `TUNABLE` that differ for a model, by its letter.
     device : str
-        ``"auto"`` (a GPU where there is one), ``"cpu"`` or ``"cuda"``.
+        ``"auto"`` (a GPU where PyTorch sees one), ``"cpu"`` or ``"gpu"``.
     precision : str
         ``"auto"`` (bfloat16 on a GPU, float32 on a CPU), ``"float32"`` or ``"bfloat16"``.
     inference_block : int
@@ -94,6 +106,7 @@ class GnnSettings:
     folds: str = "regions"
     n_folds: int = 2
     block_size: float = 100_000.0
+    per_fold: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     device: str = "auto"
     precision: str = "auto"
     inference_block: int = 32768
@@ -110,12 +123,26 @@ class GnnSettings:
             )
         if not 2 <= self.n_folds <= 26:
             raise ConfigError(f"gnn: n_folds must lie between 2 and 26, not {self.n_folds}.")
-        if self.device not in ("auto", "cpu", "cuda"):
-            raise ConfigError(f"gnn: device '{self.device}' is unknown. Known: auto, cpu, cuda.")
+        if self.device not in DEVICES:
+            raise ConfigError(
+                f"gnn: device '{self.device}' is unknown. Known: {', '.join(DEVICES)}."
+            )
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise ConfigError(
                 f"gnn: precision '{self.precision}' is unknown. Known: auto, float32, bfloat16."
             )
+
+        for letter, values in self.per_fold.items():
+            strange = sorted(set(values) - set(TUNABLE))
+            if strange:
+                raise ConfigError(
+                    f"gnn: per_fold.{letter} sets {', '.join(strange)}. It may set {', '.join(TUNABLE)}."
+                )
+
+    def of_fold(self, letter: str) -> GnnSettings:
+        """What holds for one model."""
+        changed: dict[str, Any] = dict(self.per_fold.get(letter, {}))
+        return replace(self, **changed, per_fold={})
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any]) -> GnnSettings:
@@ -141,16 +168,40 @@ class GnnSettings:
         """As plain JSON values."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
-    def resolve_device(self) -> str:
-        """``"cpu"`` or ``"cuda"``, said in the log where it was chosen here."""
-        if self.device != "auto":
-            return self.device
-        import torch
-
-        return "cuda" if torch.cuda.is_available() else "cpu"
-
     def resolve_precision(self, device: str) -> str:
         """``"float32"`` or ``"bfloat16"`` on a device."""
         if self.precision != "auto":
             return self.precision
         return "bfloat16" if device == "cuda" else "float32"
+
+
+def torch_device(device: str) -> str:
+    """PyTorch's name of a device.
+
+    Parameters
+    ----------
+    device : str
+        One of `DEVICES`.
+
+    Returns
+    -------
+    str
+        ``"cpu"`` or ``"cuda"``.
+
+    Raises
+    ------
+    ConfigError
+        If a GPU is asked for and PyTorch sees none.
+    """
+    if device == "cpu":
+        return device
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if device == "gpu":
+        raise ConfigError(
+            "a GPU is asked for (models.device), but PyTorch sees none. Set it to cpu, or run where "
+            "there is a GPU, with a PyTorch that was built for it."
+        )
+    return "cpu"

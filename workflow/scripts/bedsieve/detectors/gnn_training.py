@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +22,8 @@ from torch import Tensor
 
 from bedsieve.detectors.gnn_calibration import find_temperature
 from bedsieve.detectors.gnn_data import CONTEXT, TrainingData
-from bedsieve.detectors.gnn_settings import GnnSettings
-from bedsieve.detectors.nets.gated_sage import GatedSage
+from bedsieve.detectors.gnn_model import build_network
+from bedsieve.detectors.gnn_settings import GnnSettings, torch_device
 from bedsieve.detectors.nets.inference import autocast
 from bedsieve.detectors.nets.losses import (
     INLIER,
@@ -33,13 +33,13 @@ from bedsieve.detectors.nets.losses import (
     semi_supervised_loss,
 )
 from bedsieve.detectors.nets.sampling import NeighbourSampler, batches
-from bedsieve.detectors.node_features import INPUTS
+from bedsieve.evaluation.metrics import Ranking, area_under_roc
 from bedsieve.files import replacing
 from bedsieve.progress import Progress
 
 _VALIDATION_KEY = 0
-OnEpoch = Callable[[str, int, float], None]
-"""Called after each epoch with the fold's letter, the epoch (from 1) and the validation loss."""
+OnEpoch = Callable[[Mapping[str, Any]], None]
+"""Called after each epoch with its row of the loss curves."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,6 @@ class FoldResult:
     weights: dict[str, Tensor]
     curves: list[dict[str, Any]]
     calibration: dict[str, Any]
-
-
-def build_network(settings: GnnSettings) -> GatedSage:
-    """The network that settings describe."""
-    return GatedSage(
-        INPUTS, settings.widths, settings.latent, settings.head, settings.dropout, settings.gated
-    )
 
 
 def train_fold(
@@ -105,7 +98,7 @@ def train_fold(
             run.one_epoch(progress)
             run.save(Path(checkpoint))
             if on_epoch is not None:
-                on_epoch(run.letter, run.epoch, run.curves[-1]["validation"])
+                on_epoch(run.curves[-1])
         return run.result()
 
 
@@ -113,9 +106,10 @@ class _Run:
     """State of a fold's training between two epochs."""
 
     def __init__(self, data: TrainingData, settings: GnnSettings, fold: int, seed: int) -> None:
-        self.settings, self.fold, self.seed = settings, fold, seed
         self.letter = data.folds.name(fold)
-        self.device = torch.device(settings.resolve_device())
+        settings = settings.of_fold(self.letter)
+        self.settings, self.fold, self.seed = settings, fold, seed
+        self.device = torch.device(torch_device(settings.device))
         self.precision = settings.resolve_precision(self.device.type)
         seen = data.region != data.folds.scored_by(fold)
         self.sampler = NeighbourSampler(data.graph, seen)
@@ -168,7 +162,7 @@ class _Run:
             progress.advance(rows.size)
         self.schedule.step()
         self.epoch += 1
-        outlier, inlier = self._validate()
+        outlier, inlier, auc = self._validate()
         gained = outlier + inlier < self.best - self.settings.min_delta
         if gained:
             self.best, self.best_epoch = outlier + inlier, self.epoch
@@ -184,6 +178,7 @@ class _Run:
                 "validation": outlier + inlier,
                 "validation_outlier": outlier,
                 "validation_inlier": inlier,
+                "validation_auc": auc,
                 "best": int(gained),
             }
         )
@@ -217,11 +212,12 @@ class _Run:
                 found.append(self.average(self.sampler.features(block, self.device), block).cpu())
         return torch.cat(found)
 
-    def _validate(self) -> tuple[float, float]:
-        parts = semi_supervised_loss(
-            self._validation_logits().double(), self.group[self.held], self.weights
-        )
-        return float(parts.outlier), float(parts.inlier)
+    def _validate(self) -> tuple[float, float, float]:
+        """Loss on the outliers and inliers held back, and the area under their ROC curve."""
+        logit, group = self._validation_logits().double(), self.group[self.held]
+        parts = semi_supervised_loss(logit, group, self.weights)
+        auc = area_under_roc(Ranking(logit.numpy(), (group == OUTLIER).numpy()))
+        return float(parts.outlier), float(parts.inlier), auc
 
     def result(self) -> FoldResult:
         """The best epoch's weights, calibrated on the labels held back."""

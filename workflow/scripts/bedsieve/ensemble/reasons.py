@@ -81,10 +81,15 @@ def _pca(evidence: Callable[[str], pl.Expr]) -> pl.Expr:
     )
 
 
+def _gnn(evidence: Callable[[str], pl.Expr]) -> pl.Expr:
+    return pl.lit("resembles points that other tracks contradict, by its ") + evidence("because")
+
+
 PHRASES: dict[str, Phrase] = {
     "along_track": Phrase(evidence=("residual",), words=_along_track),
     "segments": Phrase(evidence=("offset_m", "residual_m", "cause"), words=_segments),
     "pca": Phrase(evidence=("law_rate", "law_crossing", "law_shear"), words=_pca),
+    "gnn": Phrase(evidence=("because",), words=_gnn),
 }
 
 

@@ -44,6 +44,11 @@ CAPTIONS = {
         "Thickness along the track, growing downwards; the sections with the highest sum of flagged scores, "
         "one a track. Orange points are flagged.",
     ),
+    "gnn_training": (
+        "Training of the graph network",
+        "Loss by epoch on the labels that it learns from and on those held back. Each model scores only the "
+        "region that it never saw.",
+    ),
 }
 """Heading and caption of a picture by the stem of its file name."""
 
