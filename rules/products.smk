@@ -16,6 +16,7 @@ PRODUCTS = [
     f"{RESULTS}/products/surveys.tsv",
     f"{RESULTS}/products/misties.tsv",
     f"{RESULTS}/products/line_biases.tsv",
+    f"{RESULTS}/products/biased_lines.tsv",
     f"{RESULTS}/products/labels.tsv",
     *MAPS.values(),
     f"{RESULTS}/products/profiles.png",
@@ -148,6 +149,7 @@ rule summary:
 
 rule maps:
     input:
+        unpack(frozen_ensemble),
         points=of_all_tiles("points.parquet"),
         ensembles=of_all_tiles("ensemble.parquet"),
     output:
@@ -176,7 +178,7 @@ rule maps:
         region=config["region"]["name"],
         crs=config["region"]["crs"],
         tile_size=config["region"]["tile_size"],
-        threshold=config["ensemble"]["threshold"],
+        ensemble=config["ensemble"],
     message:
         "Draw the maps"
     script:
@@ -217,10 +219,12 @@ rule profiles:
 
 rule index:
     input:
+        unpack(frozen_ensemble),
         bands=f"{RESULTS}/products/summary.tsv",
         surveys=f"{RESULTS}/products/surveys.tsv",
         pictures=[*MAPS.values(), f"{RESULTS}/products/profiles.png"],
         ledgers=of_all_surveys(".ledger.json"),
+        lines=f"{RESULTS}/products/biased_lines.tsv",
     output:
         report(
             f"{RESULTS}/report/index.html",
@@ -241,7 +245,7 @@ rule index:
     params:
         code=code("index.py", "report"),
         region=config["region"]["name"],
-        threshold=config["ensemble"]["threshold"],
+        ensemble=config["ensemble"],
     message:
         "Put all on one page"
     script:
