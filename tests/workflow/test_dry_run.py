@@ -19,6 +19,7 @@ PER_TILE = ("points", "edges", "crossovers", "labels", "pca", "segments", "ensem
 def expected(surveys: int, tiles: int, **others: int) -> Counter[str]:
     once = (
         *("flagged", "ledger", "summary", "maps", "profiles", "index", "all"),
+        *("views", "biased_lines"),
         *("train_bias", "train_pca", "biases", "misties", "label_accounting"),
     )
     return Counter(
