@@ -160,6 +160,7 @@ def draw_confusion(views: Views, title: str) -> Figure:
 def draw_counts(views: Views, title: str) -> Figure:
     """How many points score at least 0.5, 0.7 and 0.9."""
     table = counts_above(views).filter(region="all")
+    most = int(table["points"].to_numpy().max())
     figure, panels = _panels(title, len(ABOVE), height=1.3 + 0.28 * len(views.detectors))
     for axes, threshold in zip(panels, ABOVE, strict=True):
         part = table.filter(at_least=threshold)
@@ -167,7 +168,7 @@ def draw_counts(views: Views, title: str) -> Figure:
         points = part["points"].to_numpy()
         axes.barh(part["detector"].to_list(), np.maximum(points, 0.8), color=colour, height=0.65)
         axes.set_xscale("log")
-        axes.set_xlim(0.8, 12 * max(table["points"].max(), 10))  # type: ignore[type-var]
+        axes.set_xlim(0.8, 12 * max(most, 10))
         for y, count in enumerate(points):
             axes.text(max(count, 0.8) * 1.15, y, f"{count:,}", va="center", size=8, color=INK)
         axes.invert_yaxis()
@@ -205,7 +206,7 @@ def draw_rates(views: Views, title: str) -> Figure:
     figure, panels = _panels(title, len(names))
     for axes, name in zip(panels, names, strict=True):
         part = table.filter(variable=name)
-        mean = part["labelled"].sum() / part.height
+        mean = float(part["labelled"].to_numpy().mean())
         for column, colour, words in (
             ("share_flagged", FLAGGED, "flagged, of all points"),
             ("share_outlier", BLUE, "outlier labels, of the labelled"),

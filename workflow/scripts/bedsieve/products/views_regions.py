@@ -54,7 +54,7 @@ def region_of(centres: Floats, places: Floats) -> NDArray[np.int64]:
     if len(centres) < 2:
         return np.zeros(len(places), np.int64)
     distance = np.stack([((places - centre) ** 2).sum(axis=1) for centre in centres])
-    return distance.argmin(axis=0)
+    return np.asarray(distance.argmin(axis=0))
 
 
 def bin_edges(samples: Mapping[str, Floats]) -> dict[str, Floats]:
