@@ -2,12 +2,14 @@
 import re
 
 from bedsieve.code_digest import code_digest
+from bedsieve.ensemble.settings import EnsembleSettings
 from bedsieve.plan import megabytes, minutes, network_jobs, threads_for
 
 MEMBERS = config["ensemble"]["members"]
 BY_SURVEY = {"along_track"}
 SURVEY_NAMES = {survey.survey_no: name for name, survey in PLAN.surveys.items()}
 MODELS = f"{RESULTS}/models/{config['models']['version']}"
+ENSEMBLE = EnsembleSettings.from_config(config["ensemble"])
 ENVS = Path(workflow.basedir, "envs")
 DEVICE = config["models"]["device"]
 TORCH, GPU = network_jobs(DEVICE)
@@ -73,6 +75,13 @@ def all_member_tables(wildcards):
         )
         for member in MEMBERS
     }
+
+
+def frozen_ensemble(wildcards):
+    """Manifest of what the ensemble has learnt, where it is told to learn."""
+    if not ENSEMBLE.learns:
+        return {}
+    return {"frozen": f"{MODELS}/ensemble/{ENSEMBLE.key}/manifest.json"}
 
 
 def of_survey_tiles(name):

@@ -10,13 +10,23 @@ MAPS = {
     ]
 }
 TRAINING = ["gnn"] if "gnn" in MEMBERS else []
+# The comparison with a reference grid is made where one is configured.
+VIEWS = [
+    *("counts", "logits", "confusion", "rates"),
+    *(["reference"] if "ith_bm" in config.get("covariates", {}) else []),
+]
+VIEW_TABLES = expand(f"{RESULTS}/products/views/{{view}}.tsv", view=VIEWS)
+VIEW_PICTURES = expand(f"{RESULTS}/products/views/{{view}}.png", view=[*VIEWS, "roc"])
 PRODUCTS = [
+    *VIEW_TABLES,
+    *VIEW_PICTURES,
     f"{RESULTS}/products/flagged.parquet",
     f"{RESULTS}/products/ledger.tsv",
     f"{RESULTS}/products/summary.tsv",
     f"{RESULTS}/products/surveys.tsv",
     f"{RESULTS}/products/misties.tsv",
     f"{RESULTS}/products/line_biases.tsv",
+    f"{RESULTS}/products/biased_lines.tsv",
     f"{RESULTS}/products/labels.tsv",
     *MAPS.values(),
     f"{RESULTS}/products/profiles.png",
@@ -150,6 +160,7 @@ rule summary:
 
 rule maps:
     input:
+        unpack(frozen_ensemble),
         points=of_all_tiles("points.parquet"),
         ensembles=of_all_tiles("ensemble.parquet"),
     output:
@@ -178,7 +189,7 @@ rule maps:
         region=config["region"]["name"],
         crs=config["region"]["crs"],
         tile_size=config["region"]["tile_size"],
-        threshold=config["ensemble"]["threshold"],
+        ensemble=config["ensemble"],
     message:
         "Draw the maps"
     script:
@@ -253,19 +264,60 @@ rule gnn_training:
         "../workflow/scripts/gnn_training.py"
 
 
+rule views:
+    input:
+        points=of_all_tiles("points.parquet"),
+        ensembles=of_all_tiles("ensemble.parquet"),
+        labels=of_all_tiles("labels.parquet"),
+    output:
+        [
+            report(
+                path,
+                caption="../report/views.rst",
+                category="Views",
+                labels={"view": Path(path).stem, "as": kind},
+            )
+            for kind, paths in (("table", VIEW_TABLES), ("picture", VIEW_PICTURES))
+            for path in paths
+        ],
+    log:
+        f"{RESULTS}/logs/views.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/views.tsv"
+    conda:
+        env("report")
+    threads: 2
+    resources:
+        mem_mb=lambda wildcards, attempt: megabytes(
+            max(map(PLAN.points_of_tile, PLAN.tiles)), 400, 1500, attempt
+        ),
+        runtime=all_minutes(500_000),
+    params:
+        code=code("views.py", "report"),
+        members=MEMBERS,
+        region=config["region"]["name"],
+    message:
+        "Show the scores as study B does"
+    script:
+        "../workflow/scripts/views.py"
+
+
 rule index:
     input:
+        unpack(frozen_ensemble),
         bands=f"{RESULTS}/products/summary.tsv",
         surveys=f"{RESULTS}/products/surveys.tsv",
         pictures=[
             *MAPS.values(),
             f"{RESULTS}/products/profiles.png",
             *expand(f"{RESULTS}/products/{{network}}_training.png", network=TRAINING),
+            *VIEW_PICTURES,
         ],
         ledgers=of_all_surveys(".ledger.json"),
         training=expand(
             f"{RESULTS}/products/{{network}}_training.tsv", network=TRAINING
         ),
+        lines=f"{RESULTS}/products/biased_lines.tsv",
     output:
         report(
             f"{RESULTS}/report/index.html",
@@ -286,7 +338,7 @@ rule index:
     params:
         code=code("index.py", "report"),
         region=config["region"]["name"],
-        threshold=config["ensemble"]["threshold"],
+        ensemble=config["ensemble"],
     message:
         "Put all on one page"
     script:

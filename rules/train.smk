@@ -92,3 +92,36 @@ if untrained("gnn"):
             "Train the graph network on all pseudo-labels"
         script:
             "../workflow/scripts/train_gnn.py"
+
+
+if ENSEMBLE.learns and untrained(f"ensemble/{ENSEMBLE.key}"):
+
+    rule train_ensemble:
+        input:
+            unpack(all_member_tables),
+            points=of_all_tiles("points.parquet"),
+            labels=of_all_tiles("labels.parquet"),
+        output:
+            manifest=f"{MODELS}/ensemble/{ENSEMBLE.key}/manifest.json",
+            model=f"{MODELS}/ensemble/{ENSEMBLE.key}/model.json",
+            ranks=f"{MODELS}/ensemble/{ENSEMBLE.key}/ranks.parquet",
+            calibration=f"{MODELS}/ensemble/{ENSEMBLE.key}/calibration.parquet",
+        log:
+            f"{RESULTS}/logs/train_ensemble/{ENSEMBLE.key}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/train_ensemble/{ENSEMBLE.key}.tsv"
+        conda:
+            env("graph")
+        threads: 2
+        resources:
+            mem_mb=all_mb(20, base=1500),
+            runtime=all_minutes(500_000),
+        params:
+            code=code("train_ensemble.py", "graph"),
+            version=config["models"]["version"],
+            by_survey=sorted(BY_SURVEY),
+            settings=config["ensemble"],
+        message:
+            "Learn from the pseudo-labels how the members become one score"
+        script:
+            "../workflow/scripts/train_ensemble.py"

@@ -40,7 +40,7 @@ def test_rows_follow_the_points_and_tables_may_cover_more(tmp_path: Path) -> Non
     gnn = table(
         tmp_path / "gnn.parquet", [3, SURVEY + 1, SURVEY + 5, 0], [0.7, float("nan"), 0.4, 0]
     )
-    n = combine(tile, {"along_track": [one, two], "gnn": [gnn]}, tmp_path / "out.parquet", 0.75)
+    combine(tile, {"along_track": [one, two], "gnn": [gnn]}, tmp_path / "out.parquet", 0.75)
     out = pl.read_parquet(tmp_path / "out.parquet")
     assert out["point_id"].to_list() == [SURVEY + 5, 3, SURVEY + 1, 0]
     assert out["score"].to_list() == pytest.approx([0.5, 0.8, 1.0, 0.05])
@@ -48,7 +48,6 @@ def test_rows_follow_the_points_and_tables_may_cover_more(tmp_path: Path) -> Non
     assert out["flag"].to_list() == [False, True, True, False]
     assert out["score_gnn"].to_list() == [pytest.approx(0.4), pytest.approx(0.7), None, 0.0]
     assert out["reason"].is_null().to_list() == [True, False, False, True]
-    assert n == 2
     assert out.schema["n_members"] == pl.UInt8
     assert out.schema["score"] == out.schema["score_gnn"] == pl.Float32
 
@@ -56,7 +55,19 @@ def test_rows_follow_the_points_and_tables_may_cover_more(tmp_path: Path) -> Non
 def test_a_score_on_the_threshold_is_flagged(tmp_path: Path) -> None:
     tile = points(tmp_path / "points.parquet", [1])
     only = table(tmp_path / "s.parquet", [1], [0.7])
-    assert combine(tile, {"along_track": [only]}, tmp_path / "out.parquet", 0.7) == 1
+    combine(tile, {"along_track": [only]}, tmp_path / "out.parquet", 0.7)
+    assert pl.read_parquet(tmp_path / "out.parquet")["flag"].to_list() == [True]
+
+
+def test_inputs_are_averaged_and_raw_scores_are_kept(tmp_path: Path) -> None:
+    tile = points(tmp_path / "points.parquet", [1, 2])
+    one = table(tmp_path / "one.parquet", [1, 2], [0.2, 0.4])
+    two = table(tmp_path / "two.parquet", [1, 2], [0.6, float("nan")])
+    members = {"a": [one], "b": [two]}
+    combine(tile, members, tmp_path / "out.parquet", 0.7, inputs={"a": lambda score: 2 * score})
+    out = pl.read_parquet(tmp_path / "out.parquet")
+    assert out["score"].to_list() == pytest.approx([0.5, 0.8])
+    assert out["score_a"].to_list() == pytest.approx([0.2, 0.4])
 
 
 def test_evidence_becomes_the_reason(tmp_path: Path) -> None:
@@ -82,13 +93,15 @@ def test_a_point_without_any_score_stays_unscored(tmp_path: Path) -> None:
 def test_an_empty_tile_gives_an_empty_table(tmp_path: Path) -> None:
     tile = points(tmp_path / "points.parquet", [])
     only = table(tmp_path / "s.parquet", [1], [0.5])
-    assert combine(tile, {"along_track": [only]}, tmp_path / "out.parquet", 0.7) == 0
+    combine(tile, {"along_track": [only]}, tmp_path / "out.parquet", 0.7)
     assert pl.read_parquet(tmp_path / "out.parquet").schema == {
         "point_id": pl.UInt64,
         "score": pl.Float32,
         "n_members": pl.UInt8,
         "score_along_track": pl.Float32,
         "flag": pl.Boolean,
+        "line_bias_m": pl.Float32,
+        "explained": pl.Boolean,
         "reason": pl.String,
     }
 

@@ -42,6 +42,7 @@ def tile(
             "n_members": pl.Series([1] * n, dtype=pl.UInt8),
             "score_along_track": pl.Series([0.9 if f else None for f in flags], dtype=pl.Float32),
             "flag": flags,
+            "line_bias_m": pl.Series([None] * n, dtype=pl.Float32),
             "reason": ["too thick, by far" if flag else None for flag in flags],
         },
         schema_overrides={"flag": pl.Boolean, "reason": pl.String},

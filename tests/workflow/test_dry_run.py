@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 from collections import Counter
 from pathlib import Path
@@ -20,7 +21,7 @@ def expected(surveys: int, tiles: int, **others: int) -> Counter[str]:
     once = (
         *("flagged", "ledger", "summary", "maps", "profiles", "index", "all"),
         *("train_bias", "train_pca", "train_gnn", "gnn_training"),
-        *("biases", "misties", "label_accounting"),
+        *("biases", "misties", "label_accounting", "views", "biased_lines"),
     )
     return Counter(
         dict.fromkeys(PER_SURVEY, surveys) | dict.fromkeys(PER_TILE, tiles) | dict.fromkeys(once, 1)
@@ -113,6 +114,29 @@ def test_a_survey_without_coverage_stops_all_but_not_register(project: Project) 
     assert done.returncode == 1
     assert "no coverage for B. Run `snakemake register`" in done.stdout
     assert project.plan("register") == Counter({"scan": 3, "register": 1})
+
+
+def test_the_ensemble_learns_only_where_it_is_told_to(project: Project) -> None:
+    two_surveys(project, ensemble={"fdr": 0.1})
+    assert project.plan() == expected(3, 3, train_ensemble=1)
+    project.configure(ensemble={"weights": "learned", "inputs": "probability"})
+    assert project.plan() == expected(3, 3, train_ensemble=1)
+    folder = project.path("results/demo/models/v1/ensemble")
+    (made,) = re.findall(r"ensemble/(probability-learned-\w+)/manifest", project.run("-n"))[:1]
+    (folder / made).mkdir(parents=True)
+    for name in ("manifest.json", "model.json", "ranks.parquet", "calibration.parquet"):
+        (folder / made / name).write_text("{}")
+    assert project.plan() == expected(3, 3)
+    project.configure(ensemble={"fdr": 0.2})
+    assert project.plan() == expected(3, 3)
+    project.configure(ensemble={"inputs": "rank"})
+    assert project.plan() == expected(3, 3, train_ensemble=1)
+
+
+def test_the_reference_grid_is_compared_with_where_there_is_one(project: Project) -> None:
+    assert "views/reference.png" in project.run("-n")
+    two_surveys(project)
+    assert "views/reference.png" not in project.run("-n")
 
 
 def test_mistakes_in_tables_and_configuration_are_one_line(project: Project) -> None:

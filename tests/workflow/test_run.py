@@ -131,7 +131,9 @@ def test_snakemake_report_builds(copied: Project) -> None:
 def test_a_detectors_parameter_reruns_what_depends_on_it_and_no_more(copied: Project) -> None:
     copied.configure(detectors={"along_track": {"floor": 50}})
     tiles = len(list(copied.path("results/demo/tiles").iterdir()))
-    once = dict.fromkeys(("all", "flagged", "summary", "maps", "profiles", "index"), 1)
+    once = dict.fromkeys(
+        ("all", "flagged", "summary", "maps", "profiles", "index", "views", "biased_lines"), 1
+    )
     expected = {"along_track": SURVEYS, "ensemble": tiles, "survey_csv": SURVEYS} | once
     assert copied.plan() == Counter(expected)
     assert "Params have changed" in copied.run("--dry-run")
@@ -140,7 +142,7 @@ def test_a_detectors_parameter_reruns_what_depends_on_it_and_no_more(copied: Pro
 def test_an_edited_module_reruns_the_rules_that_reach_it(copied: Project) -> None:
     module = copied.path("workflow/scripts/bedsieve/products/cartography.py")
     module.write_text(module.read_text() + "\n# edited\n")
-    once = ("maps", "profiles", "gnn_training", "index", "all")
+    once = ("maps", "profiles", "gnn_training", "views", "index", "all")
     assert copied.plan() == Counter(dict.fromkeys(once, 1))
 
 

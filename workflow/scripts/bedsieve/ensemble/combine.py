@@ -1,23 +1,27 @@
 """The ensemble: one score, flag and reason a point, from the score tables of its detectors.
 
-Goes in: a tile's points and each member's tables. Comes out: a table in the order of the points. A point's
-score is the mean over the members that could score it, so it depends on nothing but its own members' scores
-(Study B, its ensemble slide; methods §5).
+Goes in: a tile's points, each member's tables and the biased lines. Comes out: a table in the order of the
+points. A point's score is the mean over the members that could score it, so it depends on nothing but its own
+members' scores (Study B, its ensemble slide; methods §5).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from bedsieve.ensemble.line_bias import ACROSS, bias_of_points, explained, findings
 from bedsieve.ensemble.lookup import values_at
-from bedsieve.ensemble.reasons import PHRASES, Phrase, evidence_column, reasons
+from bedsieve.ensemble.reasons import PHRASES, Phrase, evidence_column, reasons, with_line_bias
 from bedsieve.errors import BedsieveError, ConfigError
 from bedsieve.files import write_parquet
+
+Input = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""What turns a member's scores into what is averaged; NaN stays NaN."""
 
 
 def combine(
@@ -27,7 +31,10 @@ def combine(
     threshold: float,
     weights: Mapping[str, float] | None = None,
     phrases: Mapping[str, Phrase] = PHRASES,
-) -> int:
+    inputs: Mapping[str, Input] | None = None,
+    lines: pl.DataFrame | None = None,
+    flag_explained: bool = True,
+) -> pl.DataFrame:
     """Write the ensemble table of a tile.
 
     Parameters
@@ -38,18 +45,26 @@ def combine(
         Score tables of each configured detector: one of the tile, or those of the surveys in it.
     out_path : path-like
         The table to write: point_id, score (float32), n_members (uint8), score_{member} (float32), flag,
-        reason; rows in the order of the points. Scores are null where no member could score.
+        line_bias_m (float32, null off biased lines), explained, reason; rows in the order of the points.
+        Scores are null where no member could score.
     threshold : float
         Points that score at least this are flagged.
     weights : mapping of str to float, optional
         Weight of a member in the mean, 1 where not given.
     phrases : mapping of str to Phrase
         What the members' evidence means in words.
+    inputs : mapping of str to callable, optional
+        What turns a member's scores into ranks or probabilities before the mean is taken.
+    lines : DataFrame, optional
+        Lines that are biased as a whole, from `line_bias.biased_lines`.
+    flag_explained : bool
+        Whether points are flagged of which all that is odd is the bias of their line. They have a reason
+        either way.
 
     Returns
     -------
-    int
-        How many points are flagged.
+    DataFrame
+        One row a biased line with points in the tile, from `line_bias.findings`; empty without `lines`.
 
     Raises
     ------
@@ -59,17 +74,54 @@ def combine(
         If a member's tables hold none of the points, or scores outside 0 to 1.
     """
     weight = _checked_weights(members, weights or {})
-    ids = pl.read_parquet(points_path, columns=["point_id"])["point_id"].to_numpy()
-    columns = {member: _scores(member, ids, tables) for member, tables in members.items()}
-    score, n_members = weighted_mean(np.column_stack(list(columns.values())), weight)
+    points = _points(points_path, lines)
+    ids = points["point_id"].to_numpy()
+    columns = {member: member_scores(member, ids, tables) for member, tables in members.items()}
+    taken = [inputs[m](c) if inputs and m in inputs else c for m, c in columns.items()]
+    score, n_members = weighted_mean(np.column_stack(taken), weight)
+    bias = np.full(len(ids), np.nan) if lines is None else bias_of_points(lines, points)
+    by_bias = explained(bias, columns, _across(members, ids, bias))
     # As float32, so that a score that prints as 0.7 is flagged at 0.7.
-    flag = score >= np.float32(threshold)
+    odd = score >= np.float32(threshold)
     table = pl.DataFrame({"point_id": ids, "score": score, "n_members": n_members}).with_columns(
         *(pl.Series(f"score_{member}", values) for member, values in columns.items())
     )
-    table = table.with_columns(pl.col(pl.Float32).fill_nan(None), pl.Series("flag", flag))
-    write_parquet(table.with_columns(_reasons_of_flagged(table, members, phrases)), out_path)
-    return int(flag.sum())
+    table = table.with_columns(
+        pl.Series("flag", odd if flag_explained else odd & ~by_bias),
+        pl.Series("line_bias_m", bias.astype(np.float32)),
+        pl.Series("explained", by_bias),
+    ).with_columns(pl.col(pl.Float32).fill_nan(None))
+    reason = _reasons(table, np.flatnonzero(odd), members, phrases)
+    write_parquet(table.with_columns(reason), out_path)
+    if lines is None:
+        return pl.DataFrame()
+    return findings(lines, points.hstack(table.select("flag", "explained")))
+
+
+def _points(path: str | Path, lines: pl.DataFrame | None) -> pl.DataFrame:
+    where = ["survey_no", "track_id", "east", "north"]
+    return pl.read_parquet(path, columns=["point_id", *(where if lines is not None else [])])
+
+
+def _across(
+    members: Mapping[str, Sequence[str | Path]], ids: NDArray[np.uint64], bias: NDArray[np.float64]
+) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """What members measured against other tracks (m), for points on biased lines."""
+    on = np.flatnonzero(~np.isnan(bias))
+    found = []
+    for member, (offsets, sigma) in ACROSS.items():
+        if member not in members or not len(on):
+            continue
+        names = [sigma, *offsets]
+        values = np.full((len(names), len(ids)), np.nan)
+        values[:, on] = (
+            values_at(ids[on], members[member], names)
+            .select(pl.col(names).cast(pl.Float64).fill_null(float("nan")))
+            .to_numpy()
+            .T
+        )
+        found += [(offset, values[0]) for offset in values[1:]]
+    return found
 
 
 def weighted_mean(
@@ -126,9 +178,16 @@ def _checked_weights(
     return np.array([float(weights.get(member, 1.0)) for member in members])
 
 
-def _scores(
+def member_scores(
     member: str, ids: NDArray[np.uint64], tables: Sequence[str | Path]
 ) -> NDArray[np.float32]:
+    """Scores of the points in a member's tables, NaN where there is none.
+
+    Raises
+    ------
+    BedsieveError
+        If the tables hold none of the points, or scores outside 0 to 1.
+    """
     found = values_at(ids, tables, ["score"])
     if len(ids) and not found["found"].any():
         raise BedsieveError(
@@ -144,20 +203,23 @@ def _scores(
     return values
 
 
-def _reasons_of_flagged(
+def _reasons(
     table: pl.DataFrame,
+    place: NDArray[np.int64],
     members: Mapping[str, Sequence[str | Path]],
     phrases: Mapping[str, Phrase],
 ) -> pl.Series:
-    place = table["flag"].arg_true()
-    flagged = table[place]
+    """Reasons of the rows at `place`, null elsewhere."""
+    odd = table[place]
     for member in members:
         if member not in phrases:
             continue
         evidence = list(phrases[member].evidence)
-        found = values_at(flagged["point_id"].to_numpy(), members[member], evidence)
-        flagged = flagged.with_columns(
+        found = values_at(odd["point_id"].to_numpy(), members[member], evidence)
+        odd = odd.with_columns(
             found[name].alias(evidence_column(member, name)) for name in evidence
         )
     texts = pl.Series("reason", [None] * table.height, dtype=pl.String)
-    return texts.scatter(place, reasons(flagged, phrases)) if len(place) else texts
+    if not len(place):
+        return texts
+    return texts.scatter(place, with_line_bias(odd, reasons(odd, phrases)))

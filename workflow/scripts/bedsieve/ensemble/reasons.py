@@ -126,6 +126,30 @@ def reasons(frame: pl.DataFrame, phrases: Mapping[str, Phrase] = PHRASES) -> pl.
     return _joined(texts, np.where(np.isnan(scores), -1.0, scores))
 
 
+def with_line_bias(frame: pl.DataFrame, texts: pl.Series) -> pl.Series:
+    """Say in the reasons that the whole line is biased: first where that explains all, else last.
+
+    Parameters
+    ----------
+    frame : DataFrame, n rows
+        line_bias_m (m, null off biased lines) and explained.
+    texts : Series of str, n
+        From `reasons`.
+    """
+    bias = pl.col("line_bias_m").cast(pl.Float64)
+    side = pl.when(bias >= 0).then(pl.lit("thick")).otherwise(pl.lit("thin"))
+    line = pl.lit("its whole line is ") + metres(bias) + pl.lit(" too ") + side
+    text = pl.col("reason")
+    told = (
+        pl.when(bias.is_null())
+        .then(text)
+        .when(pl.col("explained"))
+        .then(pl.format("{}; {}", line, text))
+        .otherwise(pl.format("{}; {}", text, line))
+    )
+    return frame.with_columns(texts.alias("reason")).select(told.alias("reason"))["reason"]
+
+
 def _joined(texts: pl.DataFrame, scores: NDArray[np.float64]) -> pl.Series:
     ranked = np.argsort(-scores, axis=1, kind="stable")
     scores = np.take_along_axis(scores, ranked, axis=1)

@@ -29,6 +29,7 @@ HUBER = 1.345  # 95 % efficiency on normal errors
 # changes no mis-tie, so a loose one lets the network tilt (on the demo 1 m/km trebled sigma).
 PRIOR_BIAS = 100.0  # m
 PRIOR_DRIFT = 0.1  # m/km
+AGREES = 3.0  # a crossing agrees with the biases when what they leave is below so many scales
 _FLOOR = 1.0  # m: mis-ties are never trusted to be better than this
 _ROUNDS = 30
 _BATCH = 256
@@ -79,9 +80,9 @@ def solve_bias(network: pl.DataFrame, unit: Unit = "line") -> pl.DataFrame:
     Returns
     -------
     DataFrame
-        line (or survey_no), n_crossings, bias_m (too thick is positive; relative to the median line
-        of its component of the network), drift_m_per_km, sigma (m, of bias_m), z = bias_m / sigma,
-        component, and the frame of the drift: east_0, north_0 (m), axis_east, axis_north.
+        line (or survey_no), n_crossings, agree (share of them whose mis-tie the biases explain),
+        bias_m (too thick is positive; relative to the median line of its component of the network),
+        drift_m_per_km, sigma (m, of bias_m), z = bias_m / sigma, component, and the frame of the drift: east_0, north_0 (m), axis_east, axis_north.
 
     Notes
     -----
@@ -105,6 +106,7 @@ def solve_bias(network: pl.DataFrame, unit: Unit = "line") -> pl.DataFrame:
     table = table.with_columns(
         pl.Series("sigma", _sigma(design, weights, scale, prior)[: codes.size]),
         pl.Series("component", component),
+        _agree(ends, np.tile(weights, 2), codes.size),
     )
     datum = pl.col("bias_m") - pl.col("bias_m").median().over("component")
     return _with_z(table.with_columns(datum.alias("bias_m")))
@@ -185,8 +187,15 @@ def _fit_one(part: pl.DataFrame, unit: Unit) -> pl.DataFrame:
         table.with_columns(
             pl.Series("sigma", _sigma(design, weights, scale, prior)[:1]),
             component.alias("component"),
+            _agree(none, weights, 1),
         )
     )
+
+
+def _agree(code: NDArray[np.int64], weights: Floats, n: int) -> pl.Series:
+    """Share of each unit's crossings whose residual is small; Huber's weight falls as 1 / residual."""
+    near = (weights >= HUBER / AGREES).astype(np.float64)
+    return pl.Series("agree", np.bincount(code, near, n) / np.bincount(code, minlength=n))
 
 
 def _table(
@@ -209,9 +218,9 @@ def _table(
 
 
 def _with_z(table: pl.DataFrame) -> pl.DataFrame:
-    first = [table.columns[0], "n_crossings", "bias_m", "drift_m_per_km", "sigma", "z", "component"]
+    first = [table.columns[0], "n_crossings", "agree", "bias_m", "drift_m_per_km", "sigma"]
     return table.with_columns((pl.col("bias_m") / pl.col("sigma")).alias("z")).select(
-        *first, *_FRAME
+        *first, "z", "component", *_FRAME
     )
 
 

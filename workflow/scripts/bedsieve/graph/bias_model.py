@@ -62,8 +62,8 @@ def write_biases(
     survey_names : mapping of int to str
         Name of each survey number.
     out : mapping of str to path
-        Where ``lines`` and ``surveys`` go. Columns: survey, track_id (of lines), n_crossings, bias_m (too thick
-        is positive), drift_m_per_km, sigma (m), z = bias_m / sigma, frozen (false: fitted against the
+        Where ``lines`` and ``surveys`` go. Columns: survey, track_id (of lines), n_crossings, agree (share of
+        them that the biases explain), bias_m (too thick is positive), drift_m_per_km, sigma (m), z = bias_m / sigma, frozen (false: fitted against the
         frozen ones).
 
     Raises
@@ -90,7 +90,7 @@ def _readable(table: pl.DataFrame, unit: Unit, survey_names: Mapping[int, str]) 
     number = pl.col(unit) if unit == "survey_no" else pl.col("line") // 2**32
     names = number.replace_strict(dict(survey_names), default="?", return_dtype=pl.String)
     track = [] if unit == "survey_no" else [(pl.col("line") % 2**32).alias("track_id")]
-    columns = ["n_crossings", "bias_m", "drift_m_per_km", "sigma", "z", "frozen"]
+    columns = ["n_crossings", "agree", "bias_m", "drift_m_per_km", "sigma", "z", "frozen"]
     return table.sort(pl.col("z").abs(), descending=True, nulls_last=True).select(
         names.alias("survey"), *track, *columns
     )

@@ -46,7 +46,8 @@ def write_flagged(
         The projected system of east and north, as pyproj reads it.
     out : path-like
         The GeoParquet to write. Columns: point_id, survey, survey_no, row, track_id, lon, lat,
-        ice_thickness (m), score, score_{member}, reason, bbox, geometry.
+        ice_thickness (m), score, score_{member}, line_bias_m (m, null off biased lines), reason, bbox,
+        geometry.
     members : sequence of str
         The detectors of the ensemble.
 
@@ -127,6 +128,7 @@ def _schema(members: Sequence[str]) -> pa.Schema:
             ("ice_thickness", pa.float64()),
             ("score", pa.float32()),
             *((f"score_{member}", pa.float32()) for member in members),
+            ("line_bias_m", pa.float32()),
             ("reason", pa.string()),
             ("bbox", _BBOX),
             ("geometry", pa.binary()),
@@ -135,7 +137,7 @@ def _schema(members: Sequence[str]) -> pa.Schema:
 
 
 def _flagged_of(points: str | Path, ensemble: str | Path, members: Sequence[str]) -> pl.DataFrame:
-    scores = ["score", *(f"score_{member}" for member in members), "reason"]
+    scores = ["score", *(f"score_{member}" for member in members), "line_bias_m", "reason"]
     table = pl.read_parquet(ensemble, columns=["point_id", "flag", *scores])
     flagged = table.with_row_index("place").filter("flag")
     frame = pl.read_parquet(points, columns=_POINT_COLUMNS)

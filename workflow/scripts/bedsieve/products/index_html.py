@@ -49,6 +49,31 @@ CAPTIONS = {
         "Loss by epoch on the labels that it learns from and on those held back. Each model scores only the "
         "region that it never saw.",
     ),
+    "counts": ("Points above 0.5, 0.7 and 0.9", "How many points score so high, by detector."),
+    "logits": (
+        "Scores as logits",
+        "Share of the points by the logit of their score; dotted lines are 0.5, 0.7 and 0.9. Labels are the "
+        "pseudo-labels from double hits.",
+    ),
+    "roc": (
+        "Scores against pseudo-labels",
+        "Recall and false-positive rate over all thresholds, in two regions. Detectors that learn from labels score "
+        "a region by a model that never saw it.",
+    ),
+    "confusion": (
+        "Confusion with pseudo-labels",
+        "Pseudo-labels against scores of 0.5 and more, by region: counts, and shares of each label.",
+    ),
+    "rates": (
+        "Where points are flagged",
+        "Share of flagged points, and of outlier labels among the labelled points, in bins of each variable that "
+        "hold as many points each; numbers are the lower ends of bins.",
+    ),
+    "reference": (
+        "Difference from the reference grid",
+        "Size of the difference between measured thickness and the grid, by score. The grid is no input of any "
+        "detector, and it is itself made from such measurements.",
+    ),
 }
 """Heading and caption of a picture by the stem of its file name."""
 

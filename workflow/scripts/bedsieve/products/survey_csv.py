@@ -168,7 +168,9 @@ def _texts(
 ) -> pl.Series:
     words = pl.Series([_words(code) for code in rows.codes], dtype=pl.String)
     texts = words.gather(pl.Series(rows.status[start:stop]))
-    special = np.flatnonzero(rows.flag[start:stop] | (rows.kept[start:stop] >= 0))
+    told_why = np.zeros(stop - start, dtype=np.bool_)
+    told_why[[row - start for row in rows.reasons if start <= row < stop]] = True
+    special = np.flatnonzero(told_why | (rows.kept[start:stop] >= 0))
     told = [
         _merged(rows, row, first_line, survey_names) if rows.kept[row] >= 0 else rows.reasons[row]
         for row in (special + start).tolist()
@@ -196,4 +198,4 @@ def _merged(rows: SurveyRows, row: int, first_line: int, survey_names: Mapping[i
         return f"{text}; that one: {_merged(rows, other, first_line, survey_names)}"
     if survey_no == rows.survey_no and rows.code(other) != SCORED:
         return f"{text}; that one: {_words(rows.code(other))}"
-    return f"{text}: {rows.reasons[row]}" if rows.flag[row] else text
+    return f"{text}: {rows.reasons[row]}" if row in rows.reasons else text

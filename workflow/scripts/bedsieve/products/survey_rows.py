@@ -42,7 +42,7 @@ class SurveyRows:
         Of the members, and of the ensemble in the last row; NaN where there is none.
     flag : (n,) bool
     reasons : dict of int to str
-        By row, of the flagged ones.
+        By row, of those that have one: flagged, or explained by the bias of their line.
     """
 
     members: list[str]
@@ -175,8 +175,8 @@ def _put(
     for k, name in enumerate(columns):
         rows.scores[k, place] = frame[name].fill_null(float("nan")).to_numpy()
     rows.flag[place] = frame["flag"].to_numpy()
-    for at in frame["flag"].arg_true():
-        rows.reasons[int(place[at])] = frame["reason"][at] or ""
+    for at in frame["reason"].is_not_null().arg_true():
+        rows.reasons[int(place[at])] = frame["reason"][at]
     if not merged:
         unscored = frame["score"].is_null().to_numpy()
         rows.status[place] = np.where(
@@ -193,5 +193,6 @@ def _take_merged(rows: SurveyRows, dropped: pl.DataFrame) -> None:
     rows.scores[:, row] = rows.scores[:, source]
     rows.flag[row] = rows.flag[source]
     rows.track_id[row] = rows.track_id[source]
-    for at in np.flatnonzero(rows.flag[row]):
-        rows.reasons[int(row[at])] = rows.reasons[int(source[at])]
+    for of, kept in zip(row.tolist(), source.tolist(), strict=True):
+        if kept in rows.reasons:
+            rows.reasons[of] = rows.reasons[kept]
