@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bedsieve.errors import BedsieveError
+from bedsieve.provenance.record import write_manifests
 
 _THREAD_VARIABLES = (
     "POLARS_MAX_THREADS",
@@ -40,7 +41,7 @@ def job(log: str, threads: int) -> Iterator[None]:
 
     Sets the thread counts of polars, numba and BLAS (so heavy packages must be imported inside the
     body), sends standard output and error to `log`, and turns a `BedsieveError` into one line on the
-    real standard error and exit status 1.
+    real standard error and exit status 1. Files that a Snakemake script has made get their manifests.
     """
     for name in _THREAD_VARIABLES:
         os.environ[name] = str(threads)
@@ -51,6 +52,10 @@ def job(log: str, threads: int) -> Iterator[None]:
         sys.stdout = sys.stderr = stream
         try:
             yield
+            # The script's own globals: Snakemake puts its object there, and nowhere else.
+            told = getattr(sys.modules["__main__"], "snakemake", None)
+            if told is not None:
+                write_manifests(told)
         except BedsieveError as error:
             message = f"bedsieve: {error}"
             print(message, file=stream)
