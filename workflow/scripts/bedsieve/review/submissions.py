@@ -28,9 +28,14 @@ class Submissions:
     jobs: int
 
     @property
-    def overhead_s(self) -> float:
-        """Seconds beside the work, summed over all submissions."""
-        return self.count * SUBMISSION_S + (self.jobs - self.count) * STEP_S
+    def queueing_s(self) -> float:
+        """Seconds that submitting and starting them costs."""
+        return self.count * SUBMISSION_S
+
+    @property
+    def starting_s(self) -> float:
+        """Seconds more for the jobs that share a submission."""
+        return (self.jobs - self.count) * STEP_S
 
 
 def count_submissions(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bedsieve.review.jobs import Planned, PlannedJob
-from bedsieve.review.submissions import Submissions
+from bedsieve.review.submissions import STEP_S, SUBMISSION_S, Submissions
 
 _HEAD = ("rule", "jobs", "inputs", "points", "MB a job", "threads", "GPUs", "hours", "from")
 
@@ -80,13 +80,15 @@ def as_text(plan: Planned, submissions: Submissions) -> str:
         return "Nothing to be done.\n"
     work = sum(g.seconds or 0.0 for job, g in zip(plan.jobs, guesses, strict=True) if job.runs)
     unknown = sorted({row[0] for row in rows if row[-1] == "not known"})
-    share = submissions.overhead_s / work if work else 0.0
+    share = submissions.queueing_s / work if work else 0.0
     lines = [
         _aligned([_HEAD, *rows]),
         f"{submissions.jobs} jobs, {work / 3600:.2f} h of work one after the other; "
         f"the longest chain of jobs takes {longest_chain(plan.jobs, guesses) / 3600:.2f} h.",
-        f"On SLURM with profiles/slurm: {submissions.count} submissions, which cost "
-        f"{submissions.overhead_s / 3600:.2f} h beside the work, {share:.1%} of it.",
+        f"On SLURM with profiles/slurm: {submissions.count} submissions of {SUBMISSION_S:.0f} s beside the "
+        f"work: {submissions.queueing_s / 3600:.2f} h, {share:.1%} of it. The other "
+        f"{submissions.jobs - submissions.count} jobs share them, for {STEP_S:.0f} s each: "
+        f"{submissions.starting_s / 3600:.2f} h.",
     ]
     if unknown:
         lines.append(f"Hours are not known, and not counted, of {', '.join(unknown)}.")
