@@ -13,7 +13,7 @@ OVERLAY = $(if $(CONFIG),--configfile $(CONFIG))
 DEMO := --configfile config/demo.yaml --cores $(CORES)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo plan verify repair container test test-unit test-slow test-slurm lint format bench report docs clean
+.PHONY: help demo plan verify repair test test-unit test-slow test-slurm lint format bench report docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -49,10 +49,6 @@ verify: $(VENV)/runtime ## Check every file of the results against its manifest 
 repair: $(VENV)/runtime ## Delete what is damaged and make it again (CONFIG as above)
 	$(REVIEW) verify $(OVERLAY) --delete
 	$(RUN) snakemake $(OVERLAY) --cores $(CORES)
-
-container: $(VENV)/runtime ## Write a Dockerfile with all environments of the rules (plan/Dockerfile)
-	mkdir -p plan
-	$(RUN) snakemake --configfile config/demo.yaml --containerize > plan/Dockerfile
 
 test: $(VENV)/dev ## Run all tests
 	$(RUN) python -m pytest
