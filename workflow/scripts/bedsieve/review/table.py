@@ -105,7 +105,7 @@ def _rows(jobs: Sequence[PlannedJob], guesses: Sequence[Estimate]) -> list[tuple
     for number, job in enumerate(jobs):
         if job.runs:
             rules.setdefault(job.rule, []).append(number)
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for rule, numbers in rules.items():
         mine = [jobs[number] for number in numbers]
         times = [guesses[number] for number in numbers]
