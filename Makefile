@@ -6,10 +6,14 @@ CORES ?= $(shell nproc 2>/dev/null || echo 2)
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)/workflow/scripts"
+# Which configuration `plan`, `verify` and `repair` are about: none for the whole of Bedmap.
+CONFIG ?=
+REVIEW = $(RUN) python -m bedsieve.review
+OVERLAY = $(if $(CONFIG),--configfile $(CONFIG))
 DEMO := --configfile config/demo.yaml --cores $(CORES)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-slow lint format bench report docs clean
+.PHONY: help demo plan verify repair test test-unit test-slow test-slurm lint format bench report docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -36,6 +40,16 @@ report: $(VENV)/runtime ## Write the demo's Snakemake report (report.html)
 	$(RUN) snakemake $(DEMO)
 	$(RUN) snakemake $(DEMO) --report results/demo/report/snakemake.html
 
+plan: $(VENV)/runtime ## Show what a run would do, and draw it (plan/); CONFIG=config/demo.yaml for the demo
+	$(REVIEW) plan $(OVERLAY) --pictures plan
+
+verify: $(VENV)/runtime ## Check every file of the results against its manifest (CONFIG as above)
+	$(REVIEW) verify $(OVERLAY)
+
+repair: $(VENV)/runtime ## Delete what is damaged and make it again (CONFIG as above)
+	$(REVIEW) verify $(OVERLAY) --delete
+	$(RUN) snakemake $(OVERLAY) --cores $(CORES)
+
 test: $(VENV)/dev ## Run all tests
 	$(RUN) python -m pytest
 
@@ -44,6 +58,9 @@ test-unit: $(VENV)/dev ## Run the unit tests only
 
 test-slow: $(VENV)/dev ## Run the checks that take minutes each
 	$(RUN) python -m pytest -m slow
+
+test-slurm: $(VENV)/dev ## Run the tests on a SLURM of their own (root; installs Debian's packages)
+	$(RUN) tests/slurm/run
 
 lint: $(VENV)/dev ## Check style, types, the workflow and the docs
 	$(RUN) ruff check .

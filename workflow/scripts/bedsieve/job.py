@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bedsieve.errors import BedsieveError
+from bedsieve.provenance.record import write_manifests
 
 _THREAD_VARIABLES = (
     "POLARS_MAX_THREADS",
@@ -52,7 +53,8 @@ def job(log: str, threads: int) -> Iterator[None]:
 
     Sets the thread counts of polars, numba and BLAS (so heavy packages must be imported inside the
     body), sends standard output and error to `log`, and turns a `BedsieveError` into one line on the
-    real standard error and exit status 1. The log ends with the time taken and the peak memory.
+    real standard error and exit status 1. Files that a Snakemake script has made get their manifests.
+    The log ends with the time taken and the peak memory.
     """
     started = time.monotonic()
     for name in _THREAD_VARIABLES:
@@ -66,6 +68,10 @@ def job(log: str, threads: int) -> Iterator[None]:
         sys.stdout = sys.stderr = stream
         try:
             yield
+            # The script's own globals: Snakemake puts its object there, and nowhere else.
+            told = getattr(sys.modules["__main__"], "snakemake", None)
+            if told is not None:
+                write_manifests(told)
             seconds, gib = time.monotonic() - started, peak_memory() / 2**30
             print(f"Done in {seconds:.1f} s; at most {gib:.2f} GiB of memory.", file=stream)
         except BedsieveError as error:

@@ -262,7 +262,13 @@ def _rows(
         raise InputError(path, "is not UTF-8 text", "Save it as UTF-8") from error
     reader = csv.reader(text.splitlines(), delimiter="\t")
     header: list[str] | None = None
+    last = 0
     for cells in reader:
+        first, last = last + 1, reader.line_num
+        if first != last:
+            # An unclosed quote would swallow every row after it.
+            problem = f"a quoted cell goes on to line {last}"
+            raise InputError(path, problem, "Close its quote, or take the quote out", first)
         if not any(cell.strip() for cell in cells) or cells[0].startswith("#"):
             continue
         cells = [cell.strip() for cell in cells]

@@ -1,0 +1,155 @@
+"""The demo through the SLURM profile: as on one machine, and through every fault to the same files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import yaml
+
+from tests.slurm.cluster import Cluster, output, processes, title, wait
+from tests.slurm.conftest import GPU_STAND_IN, OnSlurm
+from tests.workflow.conftest import ROOT, Project, digests
+
+Tell = Callable[[str, OnSlurm, str], None]
+PRODUCTS = {"flagged", "summary", "maps", "profiles", "index"}
+SAME = "same files as on one machine"
+
+
+def gpu_rules(plan: Counter[str]) -> list[str]:
+    """Rules of the plan that the profile gives a GPU; while there is none, one that stands in."""
+    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
+    named = [rule for rule, given in profile["set-resources"].items() if given.get("gpu")]
+    return [rule for rule in named if rule in plan] or [GPU_STAND_IN]
+
+
+def rules_of(on: OnSlurm, state: str = "COMPLETED") -> Counter[str]:
+    """Rules of ungrouped submissions in a state."""
+    rows = [row for row in on.rows() if row.state.startswith(state)]
+    return Counter(row.comment.removeprefix("rule_").split("_wildcards_")[0] for row in rows)
+
+
+def same_files(on: OnSlurm, local: Project) -> None:
+    """Every file has the bytes that one machine gives it, and nothing is left to be done."""
+    mine, theirs = (digests(each.path("results")) for each in (on.project, local))
+    assert mine == theirs
+    assert not on.project.plan()
+
+
+def test_the_demo_runs_as_on_one_machine_with_gpu_rules_on_gpus(
+    here: OnSlurm, local: Project, tell: Tell
+) -> None:
+    shutil.rmtree(here.project.path("results"))
+    shutil.rmtree(here.project.path(".snakemake"))
+    plan = here.project.plan()
+    on_gpus = gpu_rules(plan)
+
+    def give(profile: dict[str, Any]) -> None:
+        for rule in on_gpus:
+            profile["set-resources"][rule] = {"slurm_partition": "gpu", "gpu": 1}
+            profile["groups"].pop(rule, None)
+
+    here.edit(give)
+    here.run()
+    same_files(here, local)
+    rows = here.rows()
+    assert {row.state for row in rows} == {"COMPLETED"}
+    assert len(rows) < sum(plan.values()) / 2
+    for row in rows:
+        rule = row.comment.removeprefix("rule_").split("_wildcards_")[0]
+        assert (row.partition == "gpu") == (rule in on_gpus), row
+        assert ("gres/gpu=1" in row.resources) == (rule in on_gpus), row
+    assert sum(rules_of(here)[rule] for rule in on_gpus) == sum(plan[rule] for rule in on_gpus)
+    assert (
+        sum(path.stat().st_size > 0 for path in here.project.path("slurm_logs").rglob("*.log")) == 0
+    )
+    tell(f"none ({sum(plan.values())} jobs; {', '.join(on_gpus)} on GPUs)", here, SAME)
+
+
+def test_a_killed_node_is_left_out_and_its_job_runs_elsewhere(
+    cluster: Cluster, half_done: OnSlurm, local: Project, tell: Tell
+) -> None:
+    process = half_done.start()
+    _, node = half_done.wait_until_running()
+    cluster.kill_node(node)
+    try:
+        half_done.finish(process)
+    finally:
+        cluster.start_node(node)
+        cluster.wait_for_nodes()
+    same_files(half_done, local)
+    states = Counter(row.state for row in half_done.rows())
+    assert states["NODE_FAIL"] >= 1
+    assert rules_of(half_done) == Counter(PRODUCTS)
+    tell("a node is killed", half_done, SAME)
+
+
+def test_a_cancelled_job_is_run_again(half_done: OnSlurm, local: Project, tell: Tell) -> None:
+    process = half_done.start()
+    job, _ = half_done.wait_until_running()
+    output("scancel", job)
+    half_done.finish(process)
+    same_files(half_done, local)
+    assert sum(rules_of(half_done, "CANCELLED").values()) == 1
+    assert rules_of(half_done) == Counter(PRODUCTS)
+    tell("a job is cancelled with scancel", half_done, SAME)
+
+
+def test_a_job_out_of_memory_gets_more(half_done: OnSlurm, local: Project, tell: Tell) -> None:
+    half_done.resources("flagged", mem_mb="60 if attempt < 2 else 2000")
+    half_done.run()
+    same_files(half_done, local)
+    assert rules_of(half_done) == Counter(PRODUCTS)
+    failed = [row for row in half_done.rows() if row.state != "COMPLETED"]
+    assert [row.comment for row in failed] == ["rule_flagged"]
+    tell("a job runs out of memory", half_done, SAME)
+
+
+def test_a_job_past_its_time_gets_more(half_done: OnSlurm, local: Project, tell: Tell) -> None:
+    half_done.resources("maps", runtime="1 if attempt < 2 else 60")
+    process = half_done.start()
+
+    def script() -> list[int]:
+        return [pid for pid in processes() if title(pid).endswith(".maps.py")]
+
+    wait(script, "the script of rule maps", 3600)
+    for pid in script():
+        os.kill(pid, signal.SIGSTOP)
+    half_done.finish(process)
+    same_files(half_done, local)
+    assert rules_of(half_done, "TIMEOUT") == Counter(["maps"])
+    assert rules_of(half_done) == Counter(PRODUCTS)
+    tell("a job hangs past its time", half_done, SAME)
+
+
+def test_snakemake_killed_and_started_again(half_done: OnSlurm, local: Project, tell: Tell) -> None:
+    process = half_done.start()
+    half_done.wait_until_running()
+    process.kill()
+    process.communicate()
+    # What docs/howto/slurm.md says: let its jobs end, then unlock and go on.
+    wait(lambda: not output("squeue", "-h", "-o", "%A").split(), "its jobs to end", 3600)
+    orphans = rules_of(half_done)
+    half_done.project.run("--unlock")
+    half_done.run()
+    same_files(half_done, local)
+    twice = {rule: count for rule, count in rules_of(half_done).items() if count > 1}
+    assert set(twice) <= set(orphans)
+    again = ", ".join(sorted(twice)) or "nothing"
+    tell("snakemake gets SIGKILL", half_done, f"{SAME}; computed twice: {again}")
+
+
+def test_the_controller_is_away_for_a_while(
+    cluster: Cluster, half_done: OnSlurm, local: Project, tell: Tell
+) -> None:
+    process = half_done.start()
+    half_done.wait_until_running()
+    cluster.restart_controller(pause=5)
+    half_done.finish(process)
+    same_files(half_done, local)
+    assert rules_of(half_done) == Counter(PRODUCTS)
+    tell("slurmctld is killed and restarted", half_done, SAME)

@@ -1,0 +1,238 @@
+"""Manifests: what they say, what is noticed when files or the workflow differ, and what is deleted then."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bedsieve.errors import InputError
+from bedsieve.provenance import check
+from bedsieve.provenance.record import (
+    digest,
+    find_seed,
+    input_hashes,
+    manifest_path,
+    packages,
+    read_manifest,
+    results_folder,
+    write_manifests,
+)
+
+RESULTS = Path("results/a")
+
+
+class Named(list[str]):
+    """A list whose items also have names, as Snakemake hands them to a script."""
+
+    def __init__(self, **named: Any) -> None:
+        super().__init__(named.values())
+        self.named = named
+
+    def items(self) -> list[tuple[str, Any]]:
+        return list(self.named.items())
+
+
+def sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def put(name: str, text: str) -> str:
+    path = Path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return name
+
+
+def job(output: str, *inputs: str, rule: str = "r", **params: Any) -> SimpleNamespace:
+    return SimpleNamespace(
+        rule=rule,
+        log=["results/a/logs/r/x.log"],
+        input=list(inputs),
+        output=[output],
+        params=Named(code="c0de", **params),
+    )
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def chain() -> dict[str, dict[str, Any]]:
+    """raw.csv -> b.parquet -> models/v1/d/{weights,manifest.json} and c.parquet."""
+    raw = put("raw.csv", "raw")
+    b = put("results/a/b.parquet", "b")
+    write_manifests(job(b, raw, floor=100))
+    for name in ("weights", "manifest.json"):
+        write_manifests(job(put(f"results/a/models/v1/d/{name}", name), b, seed=7))
+    write_manifests(job(put("results/a/c.parquet", "c"), b))
+    return check.read_manifests(RESULTS)
+
+
+def findings(manifests: dict[str, dict[str, Any]]) -> list[str]:
+    stands = check.hash_files(manifests, 2)
+    return sorted(map(str, check.check_files(manifests, stands)))
+
+
+def test_places() -> None:
+    assert results_folder("results/a/logs/r/x.log") == RESULTS
+    assert results_folder("elsewhere/x.log") is None
+    assert manifest_path(RESULTS, "results/a/t/b.parquet") == RESULTS / "manifests/t/b.parquet.json"
+    for odd in ("/raw/b.csv", "../raw/b.csv", "raw/b.csv"):
+        assert manifest_path(RESULTS, odd) == RESULTS / "manifests/outside/raw/b.csv.json"
+
+
+def test_a_manifest_says_what_a_file_was_made_from(chain: dict[str, dict[str, Any]]) -> None:
+    about = chain["results/a/b.parquet"]
+    assert about["inputs"] == {"raw.csv": sha("raw")}
+    assert (about["sha256"], about["bytes"]) == (sha("b"), 1)
+    assert (about["rule"], about["code"], about["params"]) == ("r", "c0de", {"floor": 100})
+    assert about["config"] == digest({"floor": 100})
+    assert about["packages"]["python"].startswith("3.")
+    assert about["seed"] is None
+    assert chain["results/a/models/v1/d/weights"]["seed"] == 7
+    assert findings(chain) == []
+
+
+def test_manifests_of_the_same_work_are_the_same_bytes(chain: dict[str, dict[str, Any]]) -> None:
+    path = manifest_path(RESULTS, "results/a/b.parquet")
+    before = path.read_bytes()
+    write_manifests(job("results/a/b.parquet", "raw.csv", floor=100))
+    assert path.read_bytes() == before
+
+
+def test_a_job_without_a_place_for_manifests_has_none() -> None:
+    told = job(put("out", "x"))
+    told.log = ["x.log"]
+    write_manifests(told)
+    told.log = []
+    write_manifests(told)
+    assert [path.name for path in Path().iterdir()] == ["out"]
+
+
+def test_an_input_is_read_again_when_its_manifest_is_older_or_tells_of_another(
+    chain: dict[str, dict[str, Any]],
+) -> None:
+    name = "results/a/b.parquet"
+    assert input_hashes(RESULTS, [name]) == {name: sha("b")}
+    path = manifest_path(RESULTS, name)
+    # Trusted while it fits: this is what spares the reading.
+    document = json.loads(path.read_text()) | {"sha256": "told"}
+    path.write_text(json.dumps(document))
+    assert input_hashes(RESULTS, [name]) == {name: "told"}
+    later = path.stat().st_mtime_ns + 10**9
+    os.utime(name, ns=(later, later))
+    assert input_hashes(RESULTS, [name]) == {name: sha("b")}
+    put(name, "longer")
+    os.utime(name, ns=(0, 0))
+    assert input_hashes(RESULTS, [name]) == {name: sha("longer")}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 0, "sha256": ""}', '{"format": 1}'])
+def test_what_is_no_manifest_is_none(text: str) -> None:
+    assert read_manifest(Path(put("m.json", text))) is None
+
+
+def test_seeds_are_found_among_nested_parameters() -> None:
+    assert find_seed({"a": [1, {"b": {"random_state": 5}}]}) == 5
+    assert find_seed({"seed": "none", "a": None}) is None
+
+
+def test_versions_are_those_of_loaded_packages() -> None:
+    import numpy as np
+
+    assert packages()["numpy"] == np.__version__
+    assert all(packages().values())
+
+
+def test_a_damaged_and_a_missing_file_are_named(chain: dict[str, dict[str, Any]]) -> None:
+    put("results/a/b.parquet", "B")
+    Path("results/a/c.parquet").unlink()
+    assert findings(chain) == [
+        "damaged: results/a/b.parquet: its bytes are not those that were written",
+        "missing: results/a/c.parquet: is gone; a run makes it again",
+    ]
+
+
+def test_a_changed_input_puts_out_of_date_what_was_made_from_it(
+    chain: dict[str, dict[str, Any]],
+) -> None:
+    put("raw.csv", "new")
+    words = "out of date: results/a/b.parquet: was made from another raw.csv than stands now"
+    assert findings(chain) == [words]
+
+
+def test_a_model_is_only_noted_when_what_it_was_trained_on_is_made_anew(
+    chain: dict[str, dict[str, Any]],
+) -> None:
+    write_manifests(job(put("results/a/b.parquet", "anew"), "raw.csv", floor=100))
+    kinds = [found.split(":")[0] for found in findings(check.read_manifests(RESULTS))]
+    assert kinds == ["note", "note", "out of date"]
+
+
+def test_changed_code_and_parameters_are_named(chain: dict[str, dict[str, Any]]) -> None:
+    put("results/a/stranger", "")
+    expected = {
+        "results/a/b.parquet": check.Expected("0ther", {"floor": 50}),
+        "results/a/c.parquet": check.Expected("c0de", {}),
+        "results/a/stranger": check.Expected("c0de", {}),
+        "results/a/never_made": check.Expected("c0de", {}),
+    }
+    assert [str(found) for found in check.check_plan(chain, expected)] == [
+        "changed: results/a/b.parquet: its code was c0de and is 0ther now",
+        "changed: results/a/b.parquet: its parameter floor was 100 and is 50 now",
+        "note: results/a/stranger: has no manifest: nothing is known of how it was made",
+    ]
+
+
+def test_other_versions_are_noted_once_a_package(chain: dict[str, dict[str, Any]]) -> None:
+    used = chain["results/a/b.parquet"]["packages"]["python"]
+    (found,) = check.check_packages(chain, {"python": "9.9.9"})
+    assert f"made with python {used}; 9.9.9 is installed here" in str(found)
+    assert "and 3 more" in str(found)
+    assert not list(check.check_packages(chain, {"python": used}))
+
+
+def test_deleting_takes_the_damaged_file_with_its_manifest(
+    chain: dict[str, dict[str, Any]],
+) -> None:
+    put("results/a/c.parquet", "C")
+    found = list(check.check_files(chain, check.hash_files(chain, 1)))
+    assert check.delete(found, chain, RESULTS) == ["results/a/c.parquet"]
+    assert not Path("results/a/c.parquet").exists()
+    assert not manifest_path(RESULTS, "results/a/c.parquet").exists()
+    assert Path("results/a/b.parquet").exists()
+
+
+def test_deleting_takes_a_whole_model(chain: dict[str, dict[str, Any]]) -> None:
+    put("results/a/models/v1/d/weights", "cut")
+    found = list(check.check_files(chain, check.hash_files(chain, 1)))
+    assert len(check.delete(found, chain, RESULTS)) == 2
+    assert not list(Path("results/a/models/v1/d").iterdir())
+
+
+def test_a_model_that_would_come_out_differently_is_not_deleted(
+    chain: dict[str, dict[str, Any]],
+) -> None:
+    put("results/a/models/v1/d/weights", "cut")
+    write_manifests(job(put("results/a/b.parquet", "anew"), "raw.csv"))
+    manifests = check.read_manifests(RESULTS)
+    found = list(check.check_files(manifests, check.hash_files(manifests, 1)))
+    with pytest.raises(InputError, match=r"weights: this model is damaged.*models\.version"):
+        check.delete(found, manifests, RESULTS)
+    assert Path("results/a/models/v1/d/manifest.json").exists()
+
+
+def test_a_broken_manifest_and_an_empty_folder_are_named(chain: dict[str, dict[str, Any]]) -> None:
+    with pytest.raises(InputError, match="holds no manifest"):
+        check.read_manifests(Path("results/b"))
+    manifest_path(RESULTS, "results/a/b.parquet").write_text("{")
+    with pytest.raises(InputError, match=r"b\.parquet\.json: is no whole manifest"):
+        check.read_manifests(RESULTS)

@@ -1,0 +1,166 @@
+"""The plan's table, its hours, its submissions and its pictures, on jobs made by hand."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bedsieve.provenance import check
+from bedsieve.review.__main__ import draw, show_findings
+from bedsieve.review.jobs import Planned, PlannedJob
+from bedsieve.review.submissions import (
+    STEP_S,
+    SUBMISSION_S,
+    Submissions,
+    count_submissions,
+    read_groups,
+)
+from bedsieve.review.table import as_text, estimate, longest_chain, read_benchmark
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def job(rule: str, *needs: int, **fields: object) -> PlannedJob:
+    made = PlannedJob(
+        rule=rule,
+        inputs=(),
+        outputs=(),
+        benchmark=None,
+        code=None,
+        params={},
+        points=1000,
+        mem_mb=600,
+        threads=2,
+        gpus=0,
+        work_s=360.0,
+        runs=True,
+        needs=needs,
+    )
+    return replace(made, **fields)  # type: ignore[arg-type]
+
+
+def planned(*jobs: PlannedJob, provisional: int = 0) -> Planned:
+    return Planned(jobs, Path("results"), provisional, "digraph {}", "digraph {}")
+
+
+# Two tiles, each points -> edges -> scores, where scores also wait for one training.
+TILES = (
+    *(job("points"), job("edges", 0), job("points"), job("edges", 2)),
+    *(job("train", 0, 2), job("scores", 1, 4), job("scores", 3, 4)),
+)
+GROUPS = {"points": "tiles", "edges": "tiles"}
+
+
+def test_connected_jobs_of_a_group_are_one_submission() -> None:
+    assert count_submissions(TILES, {}, {}) == Submissions(7, 7)
+    assert count_submissions(TILES, GROUPS, {}) == Submissions(2 + 3, 7)
+    assert count_submissions(TILES, GROUPS, {"tiles": 2}) == Submissions(1 + 3, 7)
+    assert count_submissions(TILES, GROUPS, {"tiles": 5}) == Submissions(1 + 3, 7)
+
+
+def test_a_group_on_both_sides_of_training_is_not_connected_through_it() -> None:
+    grouped = dict.fromkeys(("points", "edges"), "tiles") | {"scores": "scores"}
+    assert count_submissions(TILES, grouped, {"scores": 2}) == Submissions(2 + 1 + 1, 7)
+
+
+def test_jobs_that_do_not_run_are_not_submitted() -> None:
+    rest = (*(replace(one, runs=False) for one in TILES[:4]), *TILES[4:])
+    assert count_submissions(rest, GROUPS, {}) == Submissions(3, 3)
+    assert count_submissions((), GROUPS, {}) == Submissions(0, 0)
+
+
+def test_a_submission_costs_more_than_a_further_job_in_it() -> None:
+    made = Submissions(2, 5)
+    assert (made.queueing_s, made.starting_s) == (2 * SUBMISSION_S, 3 * STEP_S)
+    assert SUBMISSION_S > STEP_S
+
+
+def test_hours_are_measured_where_a_run_left_its_benchmark(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text("s\th:m:s\n1.5\t0:00:01\n20.0\t0:00:20\n")
+    jobs = [
+        job("edges", benchmark=str(path)),
+        job("edges", benchmark=str(tmp_path / "none.tsv"), points=3000),
+        job("labels"),
+        job("fetch", work_s=None, points=None),
+    ]
+    found = [(guess.seconds, guess.source) for guess in estimate(jobs)]
+    assert found == [(20.0, "measured"), (60.0, "measured"), (360.0, "rate"), (None, "not known")]
+
+
+def test_an_empty_benchmark_tells_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text("s\th:m:s\n")
+    assert read_benchmark(str(path)) is None
+    assert read_benchmark(None) is None
+
+
+def test_the_longest_chain_is_that_of_waiting_jobs() -> None:
+    seconds = [replace(one, work_s=float(10**n)) for n, one in enumerate(TILES)]
+    # points of the second tile (100), training (10,000), scores of the second tile (1,000,000).
+    assert longest_chain(seconds, estimate(seconds)) == 1_010_100
+    assert longest_chain([], []) == 0
+
+
+def test_the_table_gives_each_rule_a_row_and_the_sums() -> None:
+    jobs = [
+        job("simulate", points=None, work_s=None),
+        job("points", 0, inputs=("a", "b"), mem_mb=700),
+        job("points", 0, inputs=("b", "c"), mem_mb=1200, points=4000),
+        job("gnn", 1, 2, gpus=1, threads=8),
+        job("done", runs=False),
+    ]
+    lines = as_text(planned(*jobs, provisional=3), Submissions(3, 4)).splitlines()
+    rows = {line.split()[0]: line.split() for line in lines[1:4]}
+    assert rows["points"] == ["points", "2", "3", "5,000", "1,200", "2", "0.20", "rate"]
+    assert rows["gnn"] == ["gnn", "1", "0", "1,000", "600", "8", "1", "0.10", "rate"]
+    assert rows["simulate"] == ["simulate", "1", "0", "600", "2", "not", "known"]
+    text = "\n".join(lines)
+    assert "done" not in text
+    assert "4 jobs, 0.30 h of work one after the other" in text
+    assert "longest chain of jobs takes 0.20 h" in text
+    assert "3 submissions of 5 s beside the work: 0.00 h, 1.4% of it. The other 1 jobs" in text
+    assert "not counted, of simulate." in text
+    assert "tiles of 3 surveys are provisional" in text
+
+
+def test_a_plan_without_jobs_says_so() -> None:
+    assert as_text(planned(job("done", runs=False)), Submissions(0, 0)) == "Nothing to be done.\n"
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="graphviz is not installed")
+def test_pictures_are_drawn(tmp_path: Path) -> None:
+    assert "<svg" in draw("digraph { a -> b }", tmp_path / "new" / "rules").read_text()
+
+
+def test_without_graphviz_the_graph_is_kept_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setattr(subprocess, "run", None)
+    assert draw("digraph { a -> b }", tmp_path / "rules").read_text() == "digraph { a -> b }\n"
+
+
+def test_findings_are_shown_the_gravest_first_and_not_without_end(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = [check.Finding(check.NOTE, "n", "x"), check.Finding(check.DAMAGED, "d", "x")]
+    many = [check.Finding(check.STALE, f"{number:03}", "x") for number in range(60)]
+    show_findings([*found, *many], 100)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "damaged: d: x"
+    assert "out of date: 20 more" in lines
+    assert lines[-1] == "100 files checked: 1 damaged, 60 out of date."
+    show_findings([], 5)
+    assert capsys.readouterr().out == "5 files checked: all are as they were made.\n"
+
+
+def test_groups_are_read_from_the_profile() -> None:
+    groups, components = read_groups(ROOT / "profiles" / "slurm" / "config.yaml")
+    assert groups["points"] == groups["labels"]
+    assert set(components) <= set(groups.values())
+    assert all(count >= 1 for count in components.values())

@@ -1,0 +1,182 @@
+"""Plans for reviewers, files against their manifests, damage found and mended, and two runs at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.workflow.conftest import ROOT, Project, digests, environment
+from tests.workflow.test_dry_run import expected, tables
+
+RULES = {
+    name: text
+    for path in (ROOT / "rules").glob("*.smk")
+    for name, text in re.findall(
+        r"^ *rule (\w+):\n(.*?)(?=^ *rule |\Z)", path.read_text(), re.M | re.S
+    )
+}
+PROFILE = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
+
+
+def review(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`make plan` and `make verify`, without make."""
+    overlay = ["--configfile", project.overlay] if project.overlay != "config/config.yaml" else []
+    return subprocess.run(
+        [sys.executable, "-m", "bedsieve.review", *arguments, *overlay],
+        cwd=project.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment() | {"PYTHONPATH": str(project.folder / "workflow" / "scripts")},
+    )
+
+
+def test_the_plan_of_bedmap_is_a_table_with_no_data(tmp_path: Path) -> None:
+    bedmap = Project(tmp_path, "config/config.yaml")
+    done = review(bedmap, "plan", "--pictures", "plan")
+    assert done.returncode == 0, done.stderr
+    table = re.findall(r"^(\w+) +(\d+) +\d+ ", done.stdout, re.M)
+    surveys, tiles = tables(ROOT / "config")
+    jobs = expected(surveys, tiles, fetch=surveys) - Counter(["all"])
+    assert Counter({rule: int(count) for rule, count in table}) == jobs
+    assert f"{sum(jobs.values())} jobs" in done.stdout
+    assert f"{surveys} surveys are provisional" in done.stdout
+    share = re.search(r"beside the work: [\d.]+ h, ([\d.]+)% of it", done.stdout)
+    assert share is not None
+    assert float(share[1]) < 10
+    for name in ("rulegraph", "filegraph"):
+        assert "harmonise" in bedmap.path(f"plan/{name}.dot").read_text()
+    assert not bedmap.path("results").exists()
+    assert not bedmap.path("resources").exists()
+
+
+def test_a_mistake_in_the_configuration_stops_the_plan_in_a_line(project: Project) -> None:
+    project.configure(ensemble={"treshold": 0.5})
+    done = review(project, "plan")
+    assert done.returncode == 1
+    assert "bedsieve: config: unknown key 'treshold' at ensemble" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_profile_knows_the_rules() -> None:
+    assert set(PROFILE["groups"]) <= set(RULES)
+    on_gpus = {rule for rule, given in PROFILE["set-resources"].items() if given.get("gpu")}
+    assert {rule for rule, text in RULES.items() if re.search(r"^ *gpu *=", text, re.M)} <= on_gpus
+    assert not on_gpus & set(PROFILE["groups"])
+
+
+def test_no_group_spans_training() -> None:
+    assert not [rule for rule in PROFILE["groups"] if rule.startswith("train")]
+    groups = PROFILE["groups"]
+    before = {groups[rule] for rule in ("points", "crossovers", "edges", "labels")}
+    after = {groups[rule] for rule in ("pca", "segments", "ensemble")}
+    assert not before & after
+
+
+def test_every_rule_leaves_manifests() -> None:
+    """They lie where the log says; a log elsewhere would leave none."""
+    for rule, text in RULES.items():
+        assert re.search(r'log:\n +f"\{RESULTS\}/logs/', text), rule
+
+
+def test_every_product_has_a_manifest_and_all_is_well(copied: Project) -> None:
+    results = copied.path("results/demo")
+    skip = {"logs", "benchmarks", "manifests", "register"}
+    made = {path.relative_to(results) for path in results.rglob("*") if path.is_file()}
+    made = {path for path in made if path.parts[0] not in skip}
+    assert made
+    for path in made:
+        about = json.loads((results / "manifests" / f"{path}.json").read_text())
+        assert about["file"] == f"results/demo/{path}"
+        assert len(about["config"]) == len(about["code"]) == 16
+        assert about["packages"]["python"]
+    index = json.loads((results / "manifests/report/index.html.json").read_text())
+    assert "results/demo/products/maps/score.png" in index["inputs"]
+    done = review(copied, "verify")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "all are as they were made" in done.stdout
+
+
+def test_a_corrupted_table_and_a_truncated_model_are_named_and_made_again(
+    copied: Project, finished: Project
+) -> None:
+    table = sorted(copied.path("results/demo/tiles").glob("*/crossovers.parquet"))[0]
+    model = copied.path("results/demo/models/v1/pca/model.json")
+    body = bytearray(table.read_bytes())
+    body[len(body) // 2] ^= 1
+    table.write_bytes(bytes(body))
+    os.truncate(model, 100)
+    done = review(copied, "verify")
+    assert done.returncode == 1
+    for path in (table, model):
+        assert f"damaged: {path.relative_to(copied.folder)}: its bytes are not" in done.stdout
+    assert "2 damaged" in done.stdout
+    # `make repair` is these two.
+    assert "Deleted 3 files" in review(copied, "verify", "--delete").stdout
+    copied.run()
+    assert digests(copied.path("results")) == digests(finished.path("results"))
+    assert review(copied, "verify").returncode == 0
+
+
+def test_a_changed_parameter_and_input_are_named(copied: Project) -> None:
+    copied.configure(detectors={"along_track": {"floor": 50}})
+    raw = next(copied.path("resources/demo/raw").glob("SOUTH_2004*.csv"))
+    raw.write_text(raw.read_text() + "\n")
+    done = review(copied, "verify")
+    assert done.returncode == 1
+    assert "its parameter floor was 100 and is 50 now" in done.stdout
+    assert f"damaged: resources/demo/raw/{raw.name}" in done.stdout
+
+
+def test_verify_before_a_run_says_so(project: Project) -> None:
+    done = review(project, "verify")
+    assert done.returncode == 1
+    assert "results/demo/manifests: holds no manifest. Run the workflow first." in done.stderr
+
+
+def test_a_second_run_on_the_same_results_stops_with_a_clear_message(copied: Project) -> None:
+    copied.path("results/demo/products/maps/score.png").unlink()
+    first = subprocess.Popen(
+        copied.command(),
+        cwd=copied.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        env=environment(),
+    )
+    try:
+        locks = copied.path(".snakemake/locks")
+        end = time.monotonic() + 120
+        while not list(locks.glob("*.lock")) and first.poll() is None and time.monotonic() < end:
+            time.sleep(0.01)
+        os.killpg(first.pid, signal.SIGSTOP)
+        assert list(locks.glob("*.lock"))
+        second = copied.snakemake()
+    finally:
+        os.killpg(first.pid, signal.SIGCONT)
+    assert second.returncode != 0
+    assert "cannot be locked" in second.stdout
+    assert "make sure that no other Snakemake process" in second.stdout
+    assert first.wait(timeout=600) == 0
+    assert copied.plan() == Counter()
+
+
+@pytest.mark.parametrize("name", ["A;touch owned", "A B", "../A", "$(touch owned)"])
+def test_a_hostile_name_stops_before_anything_runs(project: Project, name: str) -> None:
+    sheet = project.path("config/demo/surveys.tsv")
+    sheet.write_text(f"survey_no\tsurvey\n1\t{name}\n")
+    done = project.snakemake()
+    assert done.returncode == 1
+    assert f"surveys.tsv:2: survey {name!r} cannot be used. Write a name of letters" in done.stdout
+    assert not list(project.folder.rglob("owned"))
+    assert not project.path("results").exists()

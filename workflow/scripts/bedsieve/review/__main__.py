@@ -1,0 +1,116 @@
+"""Show a plan, or check what was made, without running anything.
+
+python -m bedsieve.review plan [--configfile FILE ...] [--pictures FOLDER]
+python -m bedsieve.review verify [--configfile FILE ...] [--delete]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from bedsieve.errors import BedsieveError
+from bedsieve.files import write_text
+from bedsieve.provenance import check
+from bedsieve.review.jobs import Planned, planned_jobs
+
+ROOT = Path(__file__).resolve().parents[4]
+_SHOWN = 40
+
+
+def main(arguments: list[str]) -> int:
+    """Run a command; 0 if all is well."""
+    parser = argparse.ArgumentParser(prog="python -m bedsieve.review")
+    parser.add_argument("command", choices=("plan", "verify"))
+    parser.add_argument("--configfile", nargs="+", type=Path, default=[])
+    parser.add_argument("--pictures", type=Path, help="draw the graphs of rules and files there")
+    parser.add_argument("--delete", action="store_true", help="delete what a run must make again")
+    asked = parser.parse_args(arguments)
+    try:
+        plan = planned_jobs(ROOT / "Snakefile", asked.configfile)
+        if asked.command == "plan":
+            return show_plan(plan, asked.pictures)
+        return verify(plan, asked.delete)
+    except BedsieveError as error:
+        print(f"bedsieve: {error}", file=sys.stderr)
+        return 1
+
+
+def show_plan(plan: Planned, pictures: Path | None) -> int:
+    """Print the table, and draw the graphs where a folder for them is given."""
+    from bedsieve.review.submissions import count_submissions, read_groups
+    from bedsieve.review.table import as_text
+
+    groups, components = read_groups(ROOT / "profiles" / "slurm" / "config.yaml")
+    print(as_text(plan, count_submissions(plan.jobs, groups, components)), end="")
+    if pictures is not None:
+        for name, text in (("rulegraph", plan.rulegraph), ("filegraph", plan.filegraph)):
+            print(f"Drawn: {draw(text, pictures / name)}")
+    return 0
+
+
+def draw(text: str, target: Path) -> Path:
+    """Write a graph, as SVG where graphviz is installed, else in its own words; the file written."""
+    source = target.with_suffix(".dot")
+    write_text(text + "\n", source)
+    if shutil.which("dot") is None:
+        return source
+    picture = target.with_suffix(".svg")
+    subprocess.run(["dot", "-Tsvg", f"-o{picture}", str(source)], check=True)
+    return picture
+
+
+def verify(plan: Planned, delete: bool) -> int:
+    """Check every file against its manifest and the plan; say what differs; delete it if asked."""
+    manifests = check.read_manifests(plan.results)
+    stands = check.hash_files(manifests, os.cpu_count() or 1)
+    expected = {
+        name: check.Expected(job.code, job.params) for job in plan.jobs for name in job.outputs
+    }
+    findings = [
+        *check.check_files(manifests, stands),
+        *check.check_plan(manifests, expected),
+        *check.check_packages(manifests, _installed(manifests)),
+    ]
+    show_findings(findings, len(manifests))
+    bad = [finding for finding in findings if finding.kind != check.NOTE]
+    if delete:
+        gone = check.delete(findings, manifests, plan.results)
+        print(f"Deleted {len(gone)} files." if gone else "Nothing had to be deleted.")
+        return 0
+    return 1 if bad else 0
+
+
+def show_findings(findings: list[check.Finding], files: int) -> None:
+    """Print the findings, the gravest first, at most 40 of a kind."""
+    shown: Counter[str] = Counter()
+    order = [check.DAMAGED, check.MISSING, check.STALE, check.CHANGED, check.NOTE]
+    for finding in sorted(findings, key=lambda found: (order.index(found.kind), found)):
+        shown[finding.kind] += 1
+        if shown[finding.kind] <= _SHOWN:
+            print(finding)
+    for kind, count in shown.items():
+        if count > _SHOWN:
+            print(f"{kind}: {count - _SHOWN} more")
+    said = ", ".join(f"{shown[kind]} {kind}" for kind in order[:4] if shown[kind])
+    print(f"{files} files checked: {said or 'all are as they were made'}.")
+
+
+def _installed(manifests: check.Manifests) -> dict[str, str]:
+    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for name in {name for about in manifests.values() for name in about["packages"]} - {"python"}:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

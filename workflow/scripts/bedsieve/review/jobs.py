@@ -1,0 +1,143 @@
+"""The jobs that Snakemake would run, as plain data: from its own plan, so that nothing here can differ from a run.
+
+In: the Snakefile and overlay configurations. Out: one `PlannedJob` for each job of the default target. Snakemake offers
+no public way to its plan but printed text, so its internals are touched here, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bedsieve.errors import BedsieveError
+from bedsieve.plan import Plan
+from bedsieve.provenance.record import plain
+
+# At this attempt a rule's minutes are multiplied by 2^20, so that rounding them up no longer matters.
+_LATE = 21
+_CORES = 64  # more than a rule asks for, so that no number of threads is cut
+_BASE_MINUTES, _MARGIN = 4.0, 3.0  # of `bedsieve.plan.minutes`
+
+
+@dataclass(frozen=True)
+class PlannedJob:
+    """A job: its rule, files, resources, and how much it has to do.
+
+    `points` is None for a job without points to it. `work_s` is what the rule's own rate says (seconds), None where
+    it gives a mere time limit. `needs` are the indices of the jobs that it waits for.
+    """
+
+    rule: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    benchmark: str | None
+    code: str | None
+    params: dict[str, Any]
+    points: int | None
+    mem_mb: int
+    threads: int
+    gpus: int
+    work_s: float | None
+    runs: bool
+    needs: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """All jobs of the default target, the results folder that they write to, and two pictures in graphviz's words.
+
+    `provisional` counts the surveys whose tiles are a guess, because their files have not been scanned yet.
+    """
+
+    jobs: tuple[PlannedJob, ...]
+    results: Path
+    provisional: int
+    rulegraph: str
+    filegraph: str
+
+
+def planned_jobs(snakefile: Path, configfiles: list[Path]) -> Planned:
+    """Ask Snakemake which jobs there are and which of them would run.
+
+    Parameters
+    ----------
+    snakefile : Path
+        The project's Snakefile; paths in the configuration are relative to the working folder.
+    configfiles : list of Path
+        Overlays, as given to ``--configfile``.
+
+    Raises
+    ------
+    BedsieveError
+        If Snakemake cannot plan; with its own words.
+    """
+    from snakemake.api import ConfigSettings, OutputSettings, ResourceSettings, SnakemakeApi
+    from snakemake.exceptions import WorkflowError
+    from snakemake.settings.enums import Quietness
+    from snakemake.settings.types import DAGSettings, PrintDag, RerunTrigger
+
+    triggers = frozenset({RerunTrigger.MTIME, RerunTrigger.PARAMS, RerunTrigger.INPUT})
+    try:
+        with SnakemakeApi(OutputSettings(dryrun=True, quiet={Quietness.ALL})) as api:
+            workflow = api.workflow(
+                resource_settings=ResourceSettings(cores=_CORES),
+                config_settings=ConfigSettings(configfiles=tuple(configfiles)),
+                snakefile=snakefile,
+            )
+            dag = workflow.dag(DAGSettings(rerun_triggers=triggers, print_dag_as=str(PrintDag.DOT)))
+            inner = dag.workflow_api._workflow
+            inner.dag_settings = dag.dag_settings
+            inner._prepare_dag(forceall=False, ignore_incomplete=True, lock_warn_only=True)
+            inner._build_dag()
+            return _as_data(inner)
+    except WorkflowError as error:
+        raise BedsieveError(str(error)) from None
+
+
+def _as_data(workflow: Any) -> Planned:
+    plan: Plan = workflow.globals["PLAN"]
+    dag = workflow.dag
+    jobs = [job for level in dag.toposorted() for job in level if job.rule.name != "all"]
+    place = {job: number for number, job in enumerate(jobs)}
+    return Planned(
+        tuple(_job(job, plan, dag.needrun(job), dag.dependencies[job], place) for job in jobs),
+        Path(workflow.globals["RESULTS"]),
+        len(plan.provisional()),
+        str(dag.rule_dot()),
+        str(dag.filegraph_dot()),
+    )
+
+
+def _job(job: Any, plan: Plan, runs: bool, needs: Any, place: dict[Any, int]) -> PlannedJob:
+    params = plain(dict(job.params.items()))
+    first = job.resources
+    mem_mb, soon, threads = int(first.get("mem_mb", 0)), first.get("runtime"), int(job.threads)
+    gpus = int(first.get("gpu", 0))
+    job.attempt = _LATE
+    late = job.resources.get("runtime")
+    job.attempt = 1
+    work = None if soon == late else ((late / 2.0 ** (_LATE - 1)) - _BASE_MINUTES) / _MARGIN * 60
+    return PlannedJob(
+        rule=job.rule.name,
+        inputs=tuple(sorted(map(str, job.input))),
+        outputs=tuple(map(str, job.output)),
+        benchmark=str(job.benchmark) if job.benchmark else None,
+        code=params.pop("code", None),
+        params=params,
+        points=_points(dict(job.wildcards.items()), plan, work is not None),
+        mem_mb=mem_mb,
+        threads=threads,
+        gpus=gpus,
+        work_s=None if work is None else max(work, 0.0),
+        runs=bool(runs),
+        needs=tuple(sorted(place[other] for other in needs)),
+    )
+
+
+def _points(wildcards: dict[str, str], plan: Plan, by_points: bool) -> int | None:
+    if "survey" in wildcards:
+        return plan.points_of_survey(wildcards["survey"])
+    if "tile" in wildcards:
+        return plan.points_of_tile(wildcards["tile"])
+    return plan.points() if by_points else None
