@@ -52,6 +52,7 @@ include: "rules/train.smk"
 include: "rules/detectors.smk"
 include: "rules/ensemble.smk"
 include: "rules/products.smk"
+include: "rules/evaluation.smk"
 
 
 rule all:
