@@ -7,9 +7,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)/workflow/scripts"
 DEMO := --configfile config/demo.yaml --cores $(CORES)
+QUALITY := results/quality/evaluation
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-slow lint format bench report docs clean
+.PHONY: help demo quality test test-unit test-slow lint format bench report docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -35,6 +36,10 @@ demo: $(VENV)/runtime ## Run the whole workflow on the embedded demo
 report: $(VENV)/runtime ## Write the demo's Snakemake report (report.html)
 	$(RUN) snakemake $(DEMO)
 	$(RUN) snakemake $(DEMO) --report results/demo/report/snakemake.html
+
+quality: $(VENV)/runtime ## Measure the detectors where all is known (docs/quality.md)
+	$(RUN) snakemake --configfile config/quality.yaml --cores $(CORES) evaluation
+	$(RUN) python -m bedsieve.evaluation.quality_page $(QUALITY) docs/quality.md
 
 test: $(VENV)/dev ## Run all tests
 	$(RUN) python -m pytest
