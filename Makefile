@@ -11,9 +11,10 @@ CONFIG ?=
 REVIEW = $(RUN) python -m bedsieve.review
 OVERLAY = $(if $(CONFIG),--configfile $(CONFIG))
 DEMO := --configfile config/demo.yaml --cores $(CORES)
+QUALITY := results/quality/evaluation
 
 .DEFAULT_GOAL := help
-.PHONY: help demo plan verify repair test test-unit test-slow test-slurm lint format bench report docs clean
+.PHONY: help demo quality plan verify repair test test-unit test-slow test-slurm lint format bench report docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -49,6 +50,9 @@ verify: $(VENV)/runtime ## Check every file of the results against its manifest 
 repair: $(VENV)/runtime ## Delete what is damaged and make it again (CONFIG as above)
 	$(REVIEW) verify $(OVERLAY) --delete
 	$(RUN) snakemake $(OVERLAY) --cores $(CORES)
+quality: $(VENV)/runtime ## Measure the detectors where all is known (docs/quality.md)
+	$(RUN) snakemake --configfile config/quality.yaml --cores $(CORES) evaluation
+	$(RUN) python -m bedsieve.evaluation.quality_page $(QUALITY) docs/quality.md
 
 test: $(VENV)/dev ## Run all tests
 	$(RUN) python -m pytest

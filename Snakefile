@@ -53,6 +53,7 @@ include: "rules/tune.smk"
 include: "rules/detectors.smk"
 include: "rules/ensemble.smk"
 include: "rules/products.smk"
+include: "rules/evaluation.smk"
 
 
 rule all:

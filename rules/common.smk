@@ -7,6 +7,7 @@ from bedsieve.plan import megabytes, minutes, network_jobs, threads_for
 
 MEMBERS = config["ensemble"]["members"]
 BY_SURVEY = {"along_track"}
+TRAINED = {"pca", "gnn"}
 SURVEY_NAMES = {survey.survey_no: name for name, survey in PLAN.surveys.items()}
 MODELS = f"{RESULTS}/models/{config['models']['version']}"
 ENSEMBLE = EnsembleSettings.from_config(config["ensemble"])
@@ -97,6 +98,26 @@ def of_survey_tiles(name):
 
 def of_all_tiles(name):
     return expand(f"{RESULTS}/tiles/{{tile}}/{name}", tile=PLAN.tiles)
+
+
+def of_training_tiles(name):
+    """An artefact of each tile that models are trained on."""
+    return expand(f"{RESULTS}/tiles/{{tile}}/{name}", tile=PLAN.training_tiles)
+
+
+def injected_tiles(wildcards):
+    """Judged tables of all tiles and seeds of the evaluation."""
+    return expand(
+        f"{EVALUATION}/tiles/{{tile}}/seed{{seed}}.parquet",
+        tile=PLAN.evaluation_tiles,
+        seed=config["evaluation"]["seeds"],
+    )
+
+
+def judged_points():
+    """Points of all judged tables, as scanned."""
+    tiles = sum(map(PLAN.points_of_tile, PLAN.evaluation_tiles))
+    return tiles * len(config["evaluation"]["seeds"])
 
 
 def of_all_surveys(name):

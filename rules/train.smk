@@ -4,7 +4,7 @@ if untrained("bias"):
 
     rule train_bias:
         input:
-            of_all_tiles("crossovers.parquet"),
+            of_training_tiles("crossovers.parquet"),
         output:
             lines=f"{MODELS}/bias/lines.parquet",
             surveys=f"{MODELS}/bias/surveys.parquet",
@@ -32,7 +32,7 @@ if untrained("pca"):
 
     rule train_pca:
         input:
-            of_all_tiles("points.parquet"),
+            of_training_tiles("points.parquet"),
         output:
             model=f"{MODELS}/pca/model.json",
             manifest=f"{MODELS}/pca/manifest.json",
@@ -45,7 +45,10 @@ if untrained("pca"):
         threads: 2
         resources:
             mem_mb=lambda wildcards, attempt: megabytes(
-                max(map(PLAN.points_of_tile, PLAN.tiles)), 80, 1000, attempt
+                max(map(PLAN.points_of_tile, PLAN.training_tiles), default=0),
+                80,
+                1000,
+                attempt,
             ),
             runtime=all_minutes(200_000),
         params:
@@ -62,10 +65,10 @@ if untrained("gnn"):
 
     rule train_gnn:
         input:
-            points=of_all_tiles("points.parquet"),
-            halo=of_all_tiles("halo.parquet"),
-            edges=of_all_tiles("edges.arrow"),
-            labels=of_all_tiles("labels.parquet"),
+            points=of_training_tiles("points.parquet"),
+            halo=of_training_tiles("halo.parquet"),
+            edges=of_training_tiles("edges.arrow"),
+            labels=of_training_tiles("labels.parquet"),
         output:
             curves=f"{MODELS}/gnn/curves.tsv",
             manifest=f"{MODELS}/gnn/manifest.json",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ SEEING: dict[str, Any] = {
     "crossovers": {"radius": 25},
     "labels": {"support_radius": 2000},
     "detectors": {"segments": {"reach": 1000, "window": 2000}},
+    "models": {"tiles": []},
+    "evaluation": {"tiles": 2},
 }
 SHA_A, SHA_B = "a" * 64, "b" * 64
 
@@ -112,3 +115,21 @@ def test_reach_covers_the_neediest_stage() -> None:
 def test_only_a_gpu_asks_for_one() -> None:
     assert network_jobs("gpu") == ("torch-gpu", {"gpu": 1})
     assert network_jobs("cpu") == network_jobs("auto") == ("torch-cpu", {})
+
+
+def test_models_train_on_all_tiles_or_those_named(plan: Plan) -> None:
+    assert plan.training_tiles == plan.tiles
+    assert replace(plan, trained_on=("x1_y0",)).training_tiles == ["x1_y0"]
+
+
+def test_the_evaluation_takes_named_tiles_or_those_with_most_points(plan: Plan) -> None:
+    assert plan.evaluation_tiles == ["x0_y0", "x1_y0"]
+    assert replace(plan, evaluated=1).evaluation_tiles == ["x0_y0"]
+    assert replace(plan, evaluated=("x0_y1",)).evaluation_tiles == ["x0_y1"]
+
+
+@pytest.mark.parametrize("field", ["trained_on", "evaluated"])
+def test_a_tile_that_no_survey_covers_is_named(plan: Plan, field: str) -> None:
+    wrong: dict[str, Any] = {field: ("x0_y0", "x7_y7")}
+    with pytest.raises(ConfigError, match="no survey has a point in x7_y7"):
+        replace(plan, **wrong).check()

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from bedsieve.ingest.sheet import read_coverage, read_sheet
+from bedsieve.simulate.regions import region_surveys, region_tile
 from tests.workflow.conftest import ROOT, Project, job_counts
 
 PER_SURVEY = ("harmonise", "along_track", "survey_csv")
@@ -62,6 +63,32 @@ def test_whole_bedmap_lists_every_job_in_time(tmp_path: Path) -> None:
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 10
     assert job_counts(output) == expected(surveys, tiles, fetch=surveys)
     assert "<TBD>" not in output
+
+
+def test_the_evaluation_is_asked_for_by_name_and_needs_no_scores(project: Project) -> None:
+    surveys, tiles = tables(ROOT / "config" / "demo")
+    plan = project.plan("evaluation")
+    assert plan == Counter(
+        {"simulate": 1, "harmonise": surveys, "points": tiles, "train_pca": 1}
+        | {"injected_tile": 2 * 3, "evaluation": 1}
+    )
+
+
+def test_models_of_the_quality_set_never_see_the_regions_it_is_judged_on(tmp_path: Path) -> None:
+    quality = Project(tmp_path, "config/quality.yaml")
+    settings = yaml.safe_load((ROOT / "config" / "quality.yaml").read_text())
+    judged, seen = settings["evaluation"]["tiles"], settings["models"]["tiles"]
+    assert not set(judged) & set(seen)
+    assert len(judged) >= 5
+    states = settings["simulate"]["regions"]
+    names = [region_tile(number) for number in range(len(states))]
+    assert [name for name, state in zip(names, states, strict=True) if state == "flawed"] == seen
+    assert [name for name, state in zip(names, states, strict=True) if state == "clean"] == judged
+    sheet = [row.survey for row in read_sheet(ROOT / "config" / "quality" / "surveys.tsv")]
+    assert sheet == [name for number in range(len(states)) for name in region_surveys(number)]
+    plan = quality.plan("evaluation")
+    assert plan["injected_tile"] == len(judged) * len(settings["evaluation"]["seeds"])
+    assert plan["points"] == len(states)
 
 
 def two_surveys(project: Project, **sections: Any) -> None:

@@ -83,6 +83,9 @@ def config_readme() -> str:
             parts.append("\nEach grid is given by:\n\n")
             parts.append(_rows(schema()["$defs"]["grid"]["properties"]))
             parts.append(_COVARIATES)
+        if name == "evaluation":
+            parts.append("\nErrors, here and in `simulate`, are given by:\n\n")
+            parts.append(_rows(schema()["$defs"]["errors"]["properties"]))
     parts.append(_SHEET + "".join(f"| `{name}` | {text} |\n" for name, text in COLUMNS.items()))
     parts.append(_COVERAGE)
     return "".join(parts)
@@ -116,7 +119,8 @@ def _rows(properties: dict[str, Any]) -> str:
 
 def _type(node: dict[str, Any]) -> str:
     if "$ref" in node:
-        return "grid"
+        name = str(node["$ref"]).rpartition("/")[2]
+        return {"span": "two numbers"}.get(name, name)
     if "enum" in node.get("items", {}):
         return "list of " + ", ".join(f"`{value}`" for value in node["items"]["enum"])
     if "enum" in node:

@@ -38,11 +38,17 @@ class Plan:
         For each registered survey its tiles: those that it has points in and those that it comes near.
     reach : float
         How far (m) a tile looks beyond its border.
+    trained_on : tuple of str
+        Tiles that models are trained on; empty for all.
+    evaluated : tuple of str or int
+        Tiles that the evaluation injects errors into, or how many: those with the most points.
     """
 
     surveys: dict[str, Survey]
     coverage: dict[str, dict[str, CoverageRow]]
     reach: float
+    trained_on: tuple[str, ...] = ()
+    evaluated: tuple[str, ...] | int = 0
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Plan:
@@ -54,6 +60,7 @@ class Plan:
             If a table cannot be used; names its file, line and remedy.
         """
         sheet = read_sheet(config["paths"]["surveys"])
+        tiles = config["evaluation"]["tiles"]
         active = sorted(
             (survey for survey in sheet if survey.status == "active"), key=lambda s: s.survey_no
         )
@@ -61,6 +68,8 @@ class Plan:
             surveys={survey.survey: survey for survey in active},
             coverage=_coverage(Path(config["paths"]["coverage"])),
             reach=reach(config),
+            trained_on=tuple(config["models"]["tiles"]),
+            evaluated=tiles if isinstance(tiles, int) else tuple(tiles),
         )
 
     @cached_property
@@ -73,6 +82,19 @@ class Plan:
             if row.n > 0
         }
         return sorted(names, key=_place)
+
+    @property
+    def training_tiles(self) -> list[str]:
+        """Tiles that models are trained on."""
+        return [tile for tile in self.tiles if not self.trained_on or tile in self.trained_on]
+
+    @property
+    def evaluation_tiles(self) -> list[str]:
+        """Tiles that the evaluation injects errors into."""
+        if isinstance(self.evaluated, int):
+            ranked = sorted(self.tiles, key=self.points_of_tile, reverse=True)
+            return sorted(ranked[: self.evaluated], key=_place)
+        return [tile for tile in self.tiles if tile in self.evaluated]
 
     def tiles_of(self, survey: str) -> list[str]:
         """Tiles that hold points of a survey."""
@@ -146,6 +168,13 @@ class Plan:
             )
         if not self.tiles:
             raise ConfigError("no active survey has a point in any tile: nothing to do.")
+        named = self.trained_on + (() if isinstance(self.evaluated, int) else self.evaluated)
+        absent = [tile for tile in named if tile not in self.tiles]
+        if absent:
+            raise ConfigError(
+                f"models.tiles and evaluation.tiles: no survey has a point in {_some(absent)}. "
+                "coverage.tsv lists the tiles that there are."
+            )
 
 
 def reach(config: dict[str, Any]) -> float:

@@ -7,6 +7,7 @@ tile, since a tile's border cuts tracks.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
@@ -191,21 +192,37 @@ def score_survey(points_path: str | Path, out_path: str | Path, floor: float = F
     chained = not points["track_seq"].is_sorted()
     if chained:
         points = points.sort("track_seq")
-    result = along_track(
-        points["ice_thickness"].to_numpy(), points["track_id"].cast(pl.Int64).to_numpy(), floor
-    )
-    table = pl.DataFrame(
-        {
-            "point_id": points["point_id"],
-            "score": result["score"],
-            "code": result["code"],
-            "residual": result["residual"],
-            "scale": result["scale"],
-        }
+    table = _score_table(points, points["track_id"].cast(pl.Int64).to_numpy(), floor)
+    write_parquet(table.sort("point_id") if chained else table, out_path)
+
+
+def score_tracks(paths: Sequence[str | Path], out_path: str | Path, floor: float = FLOOR) -> None:
+    """Write the along_track score table of the pieces of tracks that some points tables hold together.
+
+    Parameters
+    ----------
+    paths : sequence of path-like
+        Tables of points of any surveys, such as a tile's own and its halo's.
+    out_path : path-like
+        Score table with the columns of `score_survey`, by line and along it.
+    floor : float
+        Least scale, m.
+    """
+    columns = ["point_id", "survey_no", "track_id", "track_seq", "ice_thickness"]
+    points = pl.concat(pl.read_parquet(path, columns=columns) for path in paths)
+    points = points.sort("survey_no", "track_id", "track_seq")
+    line = pl.col("survey_no").cast(pl.Int64) * 2**32 + pl.col("track_id").cast(pl.Int64)
+    lines = points.select(line).to_series().to_numpy()
+    write_parquet(_score_table(points, lines, floor), out_path)
+
+
+def _score_table(points: pl.DataFrame, line: NDArray[np.int64], floor: float) -> pl.DataFrame:
+    result = along_track(points["ice_thickness"].to_numpy(), line, floor)
+    table = pl.DataFrame({"point_id": points["point_id"], **result}).select(
+        "point_id", "score", "code", "residual", "scale"
     )
     code = pl.when(pl.col("code")).then(pl.lit(SHORT_TRACK)).otherwise(None).cast(pl.String)
-    table = table.with_columns(code.alias("code"))
-    write_parquet(table.sort("point_id") if chained else table, out_path)
+    return table.with_columns(code.alias("code"))
 
 
 class AlongTrack(Detector):

@@ -79,20 +79,30 @@ def simulate_region(seed: int, size: str = "demo", mix: ErrorMix | None = None) 
     terrain = make_terrain(frame, streams[0])
     surveys = plan_fleet(SIZES[size], streams[1])
     flown = [fly(survey, terrain, streams[2]) for survey in surveys]
+    return Region(terrain, surveys, flown, flawed(terrain, surveys, flown, streams[3], mix))
+
+
+def flawed(
+    terrain: Terrain,
+    surveys: list[Survey],
+    flown: list[Flown],
+    rng: np.random.Generator,
+    mix: ErrorMix | None,
+) -> Injected:
+    """All surveys' points one after the other, with errors."""
     lines = [len(survey.lines) for survey in surveys]
     first_line = np.concatenate([[0], np.cumsum(lines)])
-    injected = inject(
+    return inject(
         _joined(flown, "thickness"),
         _joined(flown, "east"),
         _joined(flown, "north"),
         np.concatenate([part.line + first_line[at] for at, part in enumerate(flown)]),
-        rng=streams[3],
+        rng=rng,
         mix=mix,
         surface=_joined(flown, "surface"),
         bed=_joined(flown, "bed"),
         thickness_at=terrain.thickness_at,
     )
-    return Region(terrain, surveys, flown, injected)
 
 
 def simulate_demo(
@@ -131,20 +141,42 @@ def simulate_demo(
     region = simulate_region(seed, size, errors)
     rng = np.random.default_rng([seed, 5])
     write_grids(Path(out_grids), region.terrain, rng)
+    truth, rows = write_surveys(region, Path(out_raw), seed, rng)
+    write_parquet(truth, out_truth)
+    return rows
+
+
+def write_surveys(
+    region: Region, folder: Path, seed: int, rng: np.random.Generator
+) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Write a CSV for each survey of a region.
+
+    Parameters
+    ----------
+    region : Region
+    folder : Path
+    seed : int
+        Told in the files.
+    rng : numpy Generator
+        Source of exact copies of rows.
+
+    Returns
+    -------
+    truth : DataFrame
+        See `simulate_demo`.
+    rows : dict of str to int
+        Rows of each survey.
+    """
     truths, rows, first = [], {}, 0
     for survey, flown in zip(region.surveys, region.flown, strict=True):
         table = _table(survey, flown, region, slice(first, first + len(flown.east)), rng)
         first += len(flown.east)
         write_bedmap_csv(
-            Path(out_raw) / f"{survey.name}.csv",
-            _header(survey, seed),
-            table,
-            survey.habits.missing,
+            folder / f"{survey.name}.csv", _header(survey, seed), table, survey.habits.missing
         )
         truths.append(_truth(survey.name, table))
         rows[survey.name] = table.height
-    write_parquet(pl.concat(truths), out_truth)
-    return rows
+    return pl.concat(truths), rows
 
 
 def _joined(flown: list[Flown], name: str) -> Floats:

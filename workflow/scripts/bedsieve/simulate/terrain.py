@@ -21,6 +21,29 @@ _TEMPERATURE_LAPSE = 0.0085
 
 
 @dataclass(frozen=True)
+class Relief:
+    """How rough a bed is: scales of its hills, and how much rougher one place is than another.
+
+    Attributes
+    ----------
+    scales : tuple of (float, float, float)
+        Standard deviation (m), correlation length (m) and Matérn smoothness of each scale.
+    patchiness : float
+        Standard deviation of the logarithm of the local amplitude; 0 for the same roughness everywhere.
+    """
+
+    scales: tuple[tuple[float, float, float], ...]
+    patchiness: float = 0.0
+
+
+GENTLE = Relief(((210.0, 14_000.0, 1.6), (55.0, 2_500.0, 1.8), (5.0, 700.0, 1.5)))
+"""The demo's: smoother than real beds."""
+
+ROUGH = Relief(((420.0, 10_000.0, 0.8), (80.0, 1_500.0, 0.7)), patchiness=0.75)
+"""Increments like those of real beds, see docs/explanation/evaluation.md (ours, fitted)."""
+
+
+@dataclass(frozen=True)
 class Terrain:
     """Fields of a simulated region, all on one frame (EPSG:3031).
 
@@ -48,7 +71,7 @@ class Terrain:
         return np.maximum(self.surface.at(x, y) - self.bed.at(x, y), THINNEST)
 
 
-def make_terrain(frame: Frame, rng: np.random.Generator) -> Terrain:
+def make_terrain(frame: Frame, rng: np.random.Generator, relief: Relief = GENTLE) -> Terrain:
     """Make an ice sheet that flows towards smaller x, with two ice streams and a mountain range.
 
     Parameters
@@ -56,6 +79,7 @@ def make_terrain(frame: Frame, rng: np.random.Generator) -> Terrain:
     frame : Frame
         Covers the region and a margin of some kilometres.
     rng : numpy Generator
+    relief : Relief
 
     Returns
     -------
@@ -65,7 +89,7 @@ def make_terrain(frame: Frame, rng: np.random.Generator) -> Terrain:
     across, inland = _coordinates(frame, rng)
     streams = _streams(frame, across, rng)
     mountains = _mountain_mask(frame, rng)
-    bed = _bed(frame, streams, mountains, inland, rng)
+    bed = _bed(frame, streams, mountains, inland, relief, rng)
     surface = _surface(frame, bed, streams, inland)
     # Nunataks are beyond radar: some ice stays on every summit.
     bed = np.minimum(bed, surface - THINNEST)
@@ -108,13 +132,23 @@ def _mountain_mask(frame: Frame, rng: np.random.Generator) -> Floats:
 
 
 def _bed(
-    frame: Frame, streams: Floats, mountains: Floats, inland: Floats, rng: np.random.Generator
+    frame: Frame,
+    streams: Floats,
+    mountains: Floats,
+    inland: Floats,
+    relief: Relief,
+    rng: np.random.Generator,
 ) -> Floats:
-    hills = 210.0 * random_field(frame, 14_000.0, 1.6, rng)
-    hummocks = 55.0 * random_field(frame, 2_500.0, 1.8, rng)
-    ripples = 5.0 * random_field(frame, 700.0, 1.5, rng)
+    parts = [size * random_field(frame, length, nu, rng) for size, length, nu in relief.scales]
     ridges = 1 - np.abs(random_field(frame, 4_500.0, 1.6, rng))
-    bed = -650.0 + 350.0 * inland + hills + hummocks * (1 - 0.5 * streams) + ripples
+    # What lies under a stream is planed, the finest ripples excepted.
+    parts[1] = parts[1] * (1 - 0.5 * streams)
+    if relief.patchiness:
+        patches = relief.patchiness * random_field(frame, 25_000.0, 1.5, rng)
+        parts = [part * np.exp(patches - relief.patchiness**2) for part in parts]
+    bed = -650.0 + 350.0 * inland
+    for part in parts:
+        bed = bed + part
     return np.asarray(bed - 520.0 * streams + mountains * (850.0 + 330.0 * ridges))
 
 

@@ -1,0 +1,94 @@
+# How well the detectors find errors that were put into the data. No part of `all`: ask for `evaluation`.
+EVALUATION = f"{RESULTS}/evaluation"
+
+
+rule injected_tile:
+    input:
+        unpack(frozen_ensemble),
+        points=f"{RESULTS}/tiles/{{tile}}/points.parquet",
+        halo=f"{RESULTS}/tiles/{{tile}}/halo.parquet",
+        models=[
+            f"{MODELS}/{member}/manifest.json"
+            for member in MEMBERS
+            if member in TRAINED
+        ],
+    output:
+        f"{EVALUATION}/tiles/{{tile}}/seed{{seed}}.parquet",
+    log:
+        f"{RESULTS}/logs/injected_tile/{{tile}}_seed{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/injected_tile/{{tile}}_seed{{seed}}.tsv"
+    wildcard_constraints:
+        seed=r"\d+",
+    conda:
+        env("evaluation")
+    threads: tile_threads
+    resources:
+        mem_mb=tile_mb(1500, base=1000),
+        runtime=tile_minutes(2_000),
+    params:
+        code=code("injected_tile.py", "evaluation"),
+        tile_size=config["region"]["tile_size"],
+        reach=PLAN.reach,
+        models=MODELS,
+        graph=config["graph"],
+        crossovers=config["crossovers"],
+        detectors={
+            name: section
+            for name, section in config["detectors"].items()
+            if name in MEMBERS or name == "along_track"
+        },
+        ensemble=config["ensemble"],
+        errors=config["evaluation"]["errors"],
+    message:
+        "Put errors into tile {wildcards.tile} (seed {wildcards.seed}) and look for them"
+    script:
+        "../workflow/scripts/injected_tile.py"
+
+
+rule evaluation:
+    input:
+        injected_tiles,
+    output:
+        table=f"{EVALUATION}/evaluation.parquet",
+        figures=report(
+            f"{EVALUATION}/evaluation.tsv",
+            caption="../report/evaluation.rst",
+            category="Evaluation",
+            labels={"table": "figures by detector and kind"},
+        ),
+        differences=report(
+            f"{EVALUATION}/differences.tsv",
+            caption="../report/evaluation.rst",
+            category="Evaluation",
+            labels={"table": "ensemble against each detector"},
+        ),
+        precision=report(
+            f"{EVALUATION}/average_precision.png",
+            caption="../report/evaluation.rst",
+            category="Evaluation",
+            labels={"figure": "average precision"},
+        ),
+        kinds=report(
+            f"{EVALUATION}/event_recall.png",
+            caption="../report/evaluation.rst",
+            category="Evaluation",
+            labels={"figure": "events found by kind"},
+        ),
+    log:
+        f"{RESULTS}/logs/evaluation.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/evaluation.tsv"
+    conda:
+        env("evaluation")
+    threads: 2
+    resources:
+        mem_mb=lambda wildcards, attempt: megabytes(judged_points(), 500, 1000, attempt),
+        runtime=lambda wildcards, attempt: minutes(judged_points(), 5_000, attempt),
+    params:
+        code=code("evaluation.py", "evaluation"),
+        replicates=config["evaluation"]["replicates"],
+    message:
+        "Tell how well the injected errors were found"
+    script:
+        "../workflow/scripts/evaluation.py"

@@ -1,0 +1,134 @@
+"""Injection and recovery on one small tile."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from bedsieve.errors import BedsieveError, ConfigError
+from bedsieve.evaluation.baselines import BASELINES
+from bedsieve.evaluation.injected_tile import Settings, injected_points, judge_tile
+from bedsieve.evaluation.members import SCORERS, TileFolder, score_members
+from bedsieve.simulate.error_mix import KINDS, ErrorMix
+from tests.unit.flight_lines import flight_lines
+
+REACH = 4000.0
+MIX = ErrorMix.from_dict(
+    {
+        "prevalence": 0.05,
+        "length": {"sector": [20, 40], "line_bias": [20, 200], "displaced": [10, 30]},
+        "displaced_m": [200, 600],
+        "least_effect_m": 5,
+    }
+)
+
+
+@pytest.fixture
+def tile(tmp_path: Path) -> TileFolder:
+    points = flight_lines(lines=30, points=120, side=4000.0, noise=2.0, bad=0.0).unique("point_id")
+    surface = pl.col("ice_thickness") * 0 + 1900.0
+    points = points.with_columns(
+        surface_alt=pl.when(pl.col("survey_no") == 1).then(None).otherwise(surface),
+        z=surface.cast(pl.Float32),
+        bed_elev=surface - pl.col("ice_thickness"),
+        bed_reconstructed=pl.col("survey_no") == 1,
+        **{name: pl.lit(1.0, pl.Float32) for name in ("v", "s", "smb", "temp")},
+    )
+    points = points.sort("east")
+    inside = pl.col("east").is_between(0, 4000, closed="left") & pl.col("north").is_between(
+        0, 4000, closed="left"
+    )
+    points.filter(inside).write_parquet(tmp_path / "points.parquet")
+    halo = points.filter(~inside).with_columns(ring=pl.lit(1, pl.UInt8))
+    halo.write_parquet(tmp_path / "halo.parquet")
+    settings = {"along_track": {"floor": 100.0}, "segments": {"reach": 1000.0, "window": 2000.0}}
+    return TileFolder(tmp_path, "x0_y0", 4000.0, REACH, tmp_path / "models", settings)
+
+
+def settings(**ensemble: object) -> Settings:
+    return Settings(
+        graph={"k": 16, "max_neighbour_distance": 1000.0, "hops": 1, "min_tracks": 0},
+        crossovers={"radius": 25.0, "max_gap": 1000.0},
+        ensemble={"members": ["along_track", "segments"], "weights": {}, "threshold": 0.5}
+        | {"inputs": "score", "fdr": None, "prevalence": None}
+        | ensemble,
+        mix=MIX,
+    )
+
+
+def test_points_change_where_the_truth_says_and_nowhere_else(tile: TileFolder) -> None:
+    core, halo, truth = injected_points(tile, MIX, seed=1)
+    before = pl.read_parquet(tile.points)
+    assert core.schema == before.schema
+    assert halo.columns == pl.read_parquet(tile.halo).columns
+    assert core["point_id"].equals(before["point_id"])
+    assert core["point_id"].equals(truth["point_id"])
+    assert set(truth["kind"].drop_nulls()) <= set(KINDS)
+    bad = truth["kind"].is_not_null()
+    assert bad.sum() > 20
+    assert core.filter(~bad).equals(before.filter(~bad))
+    delta = (core["ice_thickness"] - before["ice_thickness"]).to_numpy()
+    assert delta == pytest.approx(truth["delta_m"].to_numpy())
+    # A bed made from the surface follows the thickness.
+    made = core["bed_reconstructed"]
+    kept = core.filter(made).select(pl.col("bed_elev") + pl.col("ice_thickness") - 1900.0)
+    assert np.abs(kept.to_numpy()).max() < 1e-6
+    # A surface from a grid stays, whatever the file's columns hold.
+    assert core.filter(made)["z"].equals(before.filter(made)["z"])
+
+
+def test_another_seed_or_tile_gives_other_errors_and_the_same_gives_the_same(
+    tile: TileFolder,
+) -> None:
+    first, again = (injected_points(tile, MIX, seed=1)[2] for _ in range(2))
+    assert first.equals(again)
+    assert not first.equals(injected_points(tile, MIX, seed=2)[2])
+    assert not first.equals(injected_points(replace(tile, tile="x0_y1"), MIX, seed=1)[2])
+
+
+def test_judged_tile_has_all_scores_and_leaves_no_scratch(tile: TileFolder, tmp_path: Path) -> None:
+    out = tmp_path / "judged" / "seed1.parquet"
+    bad = judge_tile(tile, out, settings(), seed=1)
+    judged = pl.read_parquet(out)
+    assert [path.name for path in out.parent.iterdir()] == ["seed1.parquet"]
+    assert judged["point_id"].equals(pl.read_parquet(tile.points)["point_id"])
+    assert judged["kind"].count() == bad
+    assert {f"baseline_{name}" for name in BASELINES} <= set(judged.columns)
+    # Of two members, the ensemble without one is the other.
+    for member, other in (("along_track", "segments"), ("segments", "along_track")):
+        assert judged[f"score_without_{member}"].equals(judged[f"score_{other}"], check_names=False)
+    # Spikes and slips of hundreds of metres are no riddle.
+    found = judged.filter(pl.col("kind").is_in(["spike", "unit_slip"]))["score_ensemble"]
+    assert found.median() > judged.filter(pl.col("kind").is_null())["score_ensemble"].quantile(0.9)  # type: ignore[operator]
+
+
+def test_weights_of_absent_members_do_not_stop_the_ablation(
+    tile: TileFolder, tmp_path: Path
+) -> None:
+    one = settings(members=["segments"], weights={"segments": 4})
+    judge_tile(tile, tmp_path / "one.parquet", one, seed=1)
+    judged = pl.read_parquet(tmp_path / "one.parquet")
+    assert judged["score_ensemble"].equals(judged["score_segments"], check_names=False)
+    assert not [name for name in judged.columns if name.startswith("score_without_")]
+
+
+def test_a_tile_without_room_for_errors_is_refused(tile: TileFolder, tmp_path: Path) -> None:
+    nothing = replace(settings(), mix=replace(MIX, prevalence=0.0))
+    with pytest.raises(BedsieveError, match="no error of the mix fits"):
+        judge_tile(tile, tmp_path / "none.parquet", nothing, seed=1)
+
+
+def test_an_unknown_member_is_named(tile: TileFolder) -> None:
+    with pytest.raises(ConfigError, match="oracle cannot score a tile folder"):
+        score_members(tile, ["oracle"])
+
+
+def test_every_member_that_the_schema_knows_can_score_a_tile_folder() -> None:
+    from bedsieve.config import schema
+
+    known = schema()["properties"]["ensemble"]["properties"]["members"]["items"]["enum"]
+    assert set(SCORERS) == set(known)
