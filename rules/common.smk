@@ -8,6 +8,7 @@ MEMBERS = config["ensemble"]["members"]
 BY_SURVEY = {"along_track"}
 SURVEY_NAMES = {survey.survey_no: name for name, survey in PLAN.surveys.items()}
 MODELS = f"{RESULTS}/models/{config['models']['version']}"
+CARVING_FOLDS = [chr(65 + n) for n in range(config["detectors"]["carving"]["n_folds"])]
 ENVS = Path(workflow.basedir, "envs")
 
 
