@@ -85,8 +85,8 @@ class Propagation:
             for start in range(0, len(latent), chunk):
                 part = slice(start, start + chunk)
                 found = self._judge(latent[part].astype(np.float64))
-                for column, values in zip(judged, found, strict=True):
-                    column[part] = values
+                judged.score[part], judged.family[part] = found.score, found.family
+                judged.distance[part] = found.distance
         return judged
 
     def _judge(self, points: npt.NDArray[np.float64]) -> Judged:

@@ -60,11 +60,11 @@ def train_encoder(
             rate = _cosine(settings.learning_rate, epoch, settings.epochs)
             optimizer.param_groups[0]["lr"] = rate
             total = 0.0
-            for batch in torch.randperm(rows.size).split(settings.batch):
+            for batch in torch.split(torch.randperm(rows.size), settings.batch):
                 z, logit = net(x[batch])
                 loss = loss_of(z, logit, label[batch], net.centres)
                 optimizer.zero_grad(set_to_none=True)
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 total += float(loss.detach()) * len(batch)
                 progress.advance(len(batch))
