@@ -7,10 +7,11 @@ from bedsieve.plan import megabytes, minutes, network_jobs, threads_for
 
 MEMBERS = config["ensemble"]["members"]
 BY_SURVEY = {"along_track"}
-TRAINED = {"pca", "gnn"}
+TRAINED = {"pca", "gnn", "carving"}
 SURVEY_NAMES = {survey.survey_no: name for name, survey in PLAN.surveys.items()}
 MODELS = f"{RESULTS}/models/{config['models']['version']}"
 ENSEMBLE = EnsembleSettings.from_config(config["ensemble"])
+CARVING_FOLDS = [chr(65 + n) for n in range(config["detectors"]["carving"]["n_folds"])]
 ENVS = Path(workflow.basedir, "envs")
 DEVICE = config["models"]["device"]
 TORCH, GPU = network_jobs(DEVICE)

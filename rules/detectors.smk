@@ -106,3 +106,29 @@ rule gnn:
         "Score tile {wildcards.tile} by the graph network that never saw its region"
     script:
         "../workflow/scripts/gnn.py"
+
+
+rule carving:
+    input:
+        points=f"{RESULTS}/tiles/{{tile}}/points.parquet",
+        halo=f"{RESULTS}/tiles/{{tile}}/halo.parquet",
+        edges=f"{RESULTS}/tiles/{{tile}}/edges.arrow",
+        model=f"{MODELS}/carving/manifest.json",
+    output:
+        f"{RESULTS}/tiles/{{tile}}/scores/carving.parquet",
+    log:
+        f"{RESULTS}/logs/carving/{{tile}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/carving/{{tile}}.tsv"
+    conda:
+        env("cluster")
+    threads: 1
+    resources:
+        mem_mb=tile_mb(150, base=1000),
+        runtime=tile_minutes(50_000),
+    params:
+        code=code("carving.py", "cluster"),
+    message:
+        "Carve the outliers of tile {wildcards.tile}"
+    script:
+        "../workflow/scripts/carving.py"

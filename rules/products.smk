@@ -28,6 +28,7 @@ PRODUCTS = [
     f"{RESULTS}/products/line_biases.tsv",
     f"{RESULTS}/products/biased_lines.tsv",
     f"{RESULTS}/products/labels.tsv",
+    *([f"{RESULTS}/products/families.tsv"] if "carving" in MEMBERS else []),
     *MAPS.values(),
     f"{RESULTS}/products/profiles.png",
     *expand(f"{RESULTS}/products/{{network}}_training.tsv", network=TRAINING),
@@ -343,3 +344,32 @@ rule index:
         "Put all on one page"
     script:
         "../workflow/scripts/index.py"
+
+
+rule families:
+    input:
+        scores=of_all_tiles("scores/carving.parquet"),
+        model=f"{MODELS}/carving/manifest.json",
+    output:
+        report(
+            f"{RESULTS}/products/families.tsv",
+            caption="../report/families.rst",
+            category="Tables",
+            labels={"table": "outlier families"},
+        ),
+    log:
+        f"{RESULTS}/logs/families.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/families.tsv"
+    conda:
+        env("graph")
+    threads: 1
+    resources:
+        mem_mb=all_mb(5, base=1000),
+        runtime=all_minutes(1_000_000),
+    params:
+        code=code("families.py", "graph"),
+    message:
+        "List the families of outliers"
+    script:
+        "../workflow/scripts/families.py"

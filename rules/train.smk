@@ -97,6 +97,48 @@ if untrained("gnn"):
             "../workflow/scripts/train_gnn.py"
 
 
+if untrained("carving"):
+
+    rule train_carving:
+        input:
+            points=of_training_tiles("points.parquet"),
+            halo=of_training_tiles("halo.parquet"),
+            edges=of_training_tiles("edges.arrow"),
+            labels=of_training_tiles("labels.parquet"),
+        output:
+            encoders=expand(
+                f"{MODELS}/carving/encoder_{{fold}}.safetensors",
+                fold=CARVING_FOLDS,
+            ),
+            tables=expand(
+                f"{MODELS}/carving/{{table}}.parquet",
+                table=["families", "seeds", "curves"],
+            ),
+            scaler=f"{MODELS}/carving/scaler.json",
+            folds=f"{MODELS}/carving/folds.json",
+            manifest=f"{MODELS}/carving/manifest.json",
+        log:
+            f"{RESULTS}/logs/train_carving.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/train_carving.tsv"
+        conda:
+            env("cluster")
+        threads: 1
+        resources:
+            mem_mb=lambda wildcards, attempt: megabytes(
+                max(map(PLAN.points_of_tile, PLAN.tiles)), 150, 3000, attempt
+            ),
+            runtime=all_minutes(50_000),
+        params:
+            code=code("train_carving.py", "cluster"),
+            version=config["models"]["version"],
+            settings=config["detectors"]["carving"],
+        message:
+            "Learn where outliers lie together"
+        script:
+            "../workflow/scripts/train_carving.py"
+
+
 if ENSEMBLE.learns and untrained(f"ensemble/{ENSEMBLE.key}"):
 
     rule train_ensemble:

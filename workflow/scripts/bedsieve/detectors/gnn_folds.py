@@ -9,15 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bedsieve.detectors.gnn_settings import GnnSettings
-
 Regions = npt.NDArray[np.int8]
+
+
+class FoldSettings(Protocol):
+    """What of a detector's settings decides its folds."""
+
+    @property
+    def folds(self) -> str:
+        """``"regions"``, ``"blocks"`` or ``"surveys"``."""
+
+    @property
+    def n_folds(self) -> int:
+        """Number of regions and of models."""
+
+    @property
+    def block_size(self) -> float:
+        """Side of a block (m)."""
 
 
 @dataclass(frozen=True)
@@ -121,14 +135,14 @@ def fold_letters(count: int) -> list[str]:
     return [chr(ord("A") + fold) for fold in range(count)]
 
 
-def find_folds(outliers: pl.DataFrame, settings: GnnSettings, seed: int) -> Folds:
+def find_folds(outliers: pl.DataFrame, settings: FoldSettings, seed: int) -> Folds:
     """Rules for a model version.
 
     Parameters
     ----------
     outliers : polars.DataFrame
         point_id, survey_no, east, north of the outlier seeds.
-    settings : GnnSettings
+    settings : FoldSettings
     seed : int
     """
     outliers = outliers.sort("point_id")
@@ -151,8 +165,9 @@ def _centres(
     from sklearn.cluster import KMeans
 
     found = KMeans(count, n_init=10, random_state=seed).fit(places).cluster_centers_
-    # Letters go from west to east, whatever order k-means found.
-    ordered = sorted((float(x), float(y)) for x, y in found)
+    # Letters go from west to east, whatever order k-means found; whole metres, since k-means sums in an
+    # order that depends on threads.
+    ordered = sorted((float(round(x)), float(round(y))) for x, y in found)
     return tuple(ordered)
 
 

@@ -85,11 +85,23 @@ def _gnn(evidence: Callable[[str], pl.Expr]) -> pl.Expr:
     return pl.lit("resembles points that other tracks contradict, by its ") + evidence("because")
 
 
+def _carving(evidence: Callable[[str], pl.Expr]) -> pl.Expr:
+    share = (100 * evidence("purity").cast(pl.Float64)).floor().cast(pl.Int64)
+    name = pl.concat_str(evidence("fold"), evidence("family").cast(pl.String))
+    carved = pl.format(
+        "belongs to outlier family {}, {} % of whose labelled points are bad", name, share
+    )
+    far = evidence("distance").cast(pl.Float64).round(1)
+    near = pl.format("{} times as far from a family of outliers as it reaches", far)
+    return pl.coalesce(carved, near)
+
+
 PHRASES: dict[str, Phrase] = {
     "along_track": Phrase(evidence=("residual",), words=_along_track),
     "segments": Phrase(evidence=("offset_m", "residual_m", "cause"), words=_segments),
     "pca": Phrase(evidence=("law_rate", "law_crossing", "law_shear"), words=_pca),
     "gnn": Phrase(evidence=("because",), words=_gnn),
+    "carving": Phrase(evidence=("family", "fold", "purity", "distance"), words=_carving),
 }
 
 

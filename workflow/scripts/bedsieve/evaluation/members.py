@@ -115,11 +115,24 @@ def _gnn(folder: TileFolder) -> None:
     )
 
 
+def _carving(folder: TileFolder) -> None:
+    from bedsieve.detectors.carving_model import score_tile
+
+    score_tile(
+        folder.points,
+        folder.halo,
+        folder.edges,
+        folder.models / "carving",
+        folder.scores("carving"),
+    )
+
+
 SCORERS: dict[str, Scorer] = {
     "along_track": _along_track,
     "pca": _pca,
     "segments": _segments,
     "gnn": _gnn,
+    "carving": _carving,
 }
 """How each member scores a tile folder."""
 
