@@ -28,7 +28,7 @@ def test_shipped_configuration_is_valid(config: dict[str, Any]) -> None:
 def leaves(node: dict[str, Any], prefix: str = "") -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for name, child in node.get("properties", {}).items():
-        if child["type"] == "object" and child.get("properties") and name != "covariates":
+        if child.get("type") == "object" and child.get("properties") and name != "covariates":
             found |= leaves(child, f"{prefix}{name}.")
         else:
             found[prefix + name] = child
