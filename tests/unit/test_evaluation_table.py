@@ -70,22 +70,33 @@ def test_table_by_hand() -> None:
         score >= 0.9,
     )
     figures, differences = evaluation_table(data, replicates=50)
-    row = figures.row(by_predicate=(pl.col("detector") == "ensemble") & (pl.col("kind") == ALL), named=True)
+    row = figures.row(
+        by_predicate=(pl.col("detector") == "ensemble") & (pl.col("kind") == ALL), named=True
+    )
     # Bad points stand at ranks 1, 5 and 6.
     assert row["average_precision"] == pytest.approx((1 + 2 / 5 + 3 / 6) / 3)
     assert row["recall"] == pytest.approx(1 / 3)
     assert row["event_recall"] == pytest.approx(1 / 2)
     assert (row["points"], row["events"]) == (3, 2)
-    spike = figures.row(by_predicate=(pl.col("detector") == "ensemble") & (pl.col("kind") == "spike"), named=True)
+    spike = figures.row(
+        by_predicate=(pl.col("detector") == "ensemble") & (pl.col("kind") == "spike"), named=True
+    )
     assert spike["average_precision"] == pytest.approx(1.0)
     assert spike["precision"] == pytest.approx(1 / 3)
-    flag = figures.row(by_predicate=(pl.col("detector") == "ensemble_flag") & (pl.col("kind") == ALL), named=True)
+    flag = figures.row(
+        by_predicate=(pl.col("detector") == "ensemble_flag") & (pl.col("kind") == ALL), named=True
+    )
     assert flag["precision"] == pytest.approx(1.0)
     assert flag["average_precision"] is None
     [difference] = differences.rows(named=True)
     assert difference["detector"] == "perfect"
     assert difference["difference"] == pytest.approx(row["average_precision"] - 1)
-    assert difference["difference_low"] <= difference["difference"] <= difference["difference_high"] <= 0
+    assert (
+        difference["difference_low"]
+        <= difference["difference"]
+        <= difference["difference_high"]
+        <= 0
+    )
 
 
 def test_events_of_different_files_stay_apart_and_tracks_together(tmp_path) -> None:

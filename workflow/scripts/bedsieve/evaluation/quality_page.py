@@ -129,7 +129,14 @@ def _verdict(asked: str, measured: str, reached: bool) -> list[str]:
 
 def _detectors(everything: pl.DataFrame) -> str:
     ranked = everything.sort("average_precision", descending=True, nulls_last=True)
-    names = ("average_precision", "auc", "precision_at_budget", "recall", "precision", "event_recall")
+    names = (
+        "average_precision",
+        "auc",
+        "precision_at_budget",
+        "recall",
+        "precision",
+        "event_recall",
+    )
     rows = [
         [row["detector"], row["role"], *(_with_interval(row, name) for name in names)]
         for row in ranked.iter_rows(named=True)
