@@ -56,3 +56,40 @@ if untrained("pca"):
             "Learn what is normal in each tile"
         script:
             "../workflow/scripts/train_pca.py"
+
+
+if untrained("gae"):
+
+    rule train_gae:
+        input:
+            points=of_all_tiles("points.parquet"),
+            halo=of_all_tiles("halo.parquet"),
+            edges=of_all_tiles("edges.arrow"),
+        output:
+            network=f"{MODELS}/gae/network.safetensors",
+            scaler=f"{MODELS}/gae/scaler.json",
+            strata=f"{MODELS}/gae/strata.json",
+            score=f"{MODELS}/gae/score.json",
+            curves=f"{MODELS}/gae/curves.tsv",
+            nodes=f"{MODELS}/gae/nodes.parquet",
+            manifest=f"{MODELS}/gae/manifest.json",
+        log:
+            f"{RESULTS}/logs/train_gae.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/train_gae.tsv"
+        conda:
+            env("torch-cpu")
+        threads: 2
+        resources:
+            mem_mb=all_mb(200, base=2000),
+            runtime=all_minutes(3_000),
+        params:
+            code=code("train_gae.py", "torch-cpu"),
+            version=config["models"]["version"],
+            seed=config["models"]["seed"],
+            device=config["models"]["device"],
+            settings=config["detectors"]["gae"],
+        message:
+            "Train the graph autoencoder"
+        script:
+            "../workflow/scripts/train_gae.py"

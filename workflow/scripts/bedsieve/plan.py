@@ -50,8 +50,10 @@ class Plan:
         Raises
         ------
         ConfigError
-            If a table cannot be used; names its file, line and remedy.
+            If a table cannot be used; names its file, line and remedy. If the graph is too small for a
+            member of the ensemble.
         """
+        _check_graph(config)
         sheet = read_sheet(config["paths"]["surveys"])
         active = sorted(
             (survey for survey in sheet if survey.status == "active"), key=lambda s: s.survey_no
@@ -145,6 +147,20 @@ class Plan:
             )
         if not self.tiles:
             raise ConfigError("no active survey has a point in any tile: nothing to do.")
+
+
+def _check_graph(config: dict[str, Any]) -> None:
+    """Make sure that the edge table serves the graph autoencoder, where that is a member."""
+    if "gae" not in config.get("ensemble", {}).get("members", []):
+        return
+    graph, gae = config["graph"], config["detectors"]["gae"]
+    needs = {"hops": 2 * len(gae["widths"]), "k": gae["neighbours"]}
+    for key, needed in needs.items():
+        if graph[key] < needed:
+            raise ConfigError(
+                f"ensemble.members names gae, which needs graph.{key} of {needed} or more, not "
+                f"{graph[key]}. Set it so, or take gae out of the members."
+            )
 
 
 def reach(config: dict[str, Any]) -> float:
