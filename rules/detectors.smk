@@ -132,3 +132,31 @@ rule carving:
         "Carve the outliers of tile {wildcards.tile}"
     script:
         "../workflow/scripts/carving.py"
+
+
+rule gae:
+    input:
+        points=f"{RESULTS}/tiles/{{tile}}/points.parquet",
+        halo=f"{RESULTS}/tiles/{{tile}}/halo.parquet",
+        edges=f"{RESULTS}/tiles/{{tile}}/edges.arrow",
+        model=f"{MODELS}/gae/manifest.json",
+    output:
+        f"{RESULTS}/tiles/{{tile}}/scores/gae.parquet",
+    log:
+        f"{RESULTS}/logs/gae/{{tile}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/gae/{{tile}}.tsv"
+    conda:
+        env(TORCH)
+    threads: tile_threads
+    resources:
+        **GPU,
+        mem_mb=tile_mb(300, base=1500),
+        runtime=tile_minutes(50_000),
+    params:
+        code=code("gae.py", TORCH),
+        device=DEVICE,
+    message:
+        "Rebuild the thicknesses of tile {wildcards.tile} from their surroundings"
+    script:
+        "../workflow/scripts/gae.py"

@@ -139,6 +139,44 @@ if untrained("carving"):
             "../workflow/scripts/train_carving.py"
 
 
+if untrained("gae"):
+
+    rule train_gae:
+        input:
+            points=of_training_tiles("points.parquet"),
+            halo=of_training_tiles("halo.parquet"),
+            edges=of_training_tiles("edges.arrow"),
+        output:
+            network=f"{MODELS}/gae/network.safetensors",
+            scaler=f"{MODELS}/gae/scaler.json",
+            strata=f"{MODELS}/gae/strata.json",
+            score=f"{MODELS}/gae/score.json",
+            curves=f"{MODELS}/gae/curves.tsv",
+            nodes=f"{MODELS}/gae/nodes.parquet",
+            manifest=f"{MODELS}/gae/manifest.json",
+        log:
+            f"{RESULTS}/logs/train_gae.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/train_gae.tsv"
+        conda:
+            env(TORCH)
+        threads: 2
+        resources:
+            **GPU,
+            mem_mb=all_mb(200, base=2000),
+            runtime=all_minutes(3_000),
+        params:
+            code=code("train_gae.py", TORCH),
+            version=config["models"]["version"],
+            seed=config["models"]["seed"],
+            device=DEVICE,
+            settings=config["detectors"]["gae"],
+        message:
+            "Train the graph autoencoder"
+        script:
+            "../workflow/scripts/train_gae.py"
+
+
 if ENSEMBLE.learns and untrained(f"ensemble/{ENSEMBLE.key}"):
 
     rule train_ensemble:

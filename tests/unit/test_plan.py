@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -133,3 +134,24 @@ def test_a_tile_that_no_survey_covers_is_named(plan: Plan, field: str) -> None:
     wrong: dict[str, Any] = {field: ("x0_y0", "x7_y7")}
     with pytest.raises(ConfigError, match="no survey has a point in x7_y7"):
         replace(plan, **wrong).check()
+
+
+@pytest.mark.parametrize(
+    ("graph", "words"),
+    [
+        ({"hops": 5, "k": 8}, "graph.hops of 6 or more, not 5"),
+        ({"hops": 6, "k": 7}, "graph.k of 8"),
+    ],
+)
+def test_a_member_that_the_graph_does_not_serve_is_named(
+    tmp_path: Path, graph: dict[str, int], words: str
+) -> None:
+    config = tables(tmp_path, "survey_no\tsurvey\n1\tA\n", f"A\tx0_y0\t10\t0\t{SHA_A}\n")
+    config["detectors"] = {**config["detectors"], "gae": {"widths": [32, 16, 3], "neighbours": 8}}
+    config["graph"] = {"max_neighbour_distance": 5000, **graph}
+    assert Plan.from_config(config).tiles == ["x0_y0"]
+    config["ensemble"] = {"members": ["gae"]}
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        Plan.from_config(config)
+    config["graph"] |= {"hops": 6, "k": 8}
+    assert Plan.from_config(config).reach == 30_000

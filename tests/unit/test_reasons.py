@@ -36,6 +36,21 @@ def test_float32_scores_do_not_lose_a_hundredth() -> None:
     assert reasons(frame).to_list() == ["gnn score 0.70", "gnn score 0.29", "gnn score 1.00"]
 
 
+def test_rebuilt_from_the_surroundings() -> None:
+    frame = pl.DataFrame(
+        {
+            "score_gae": [0.93, 0.81],
+            "gae.residual_m": [187.4, -120.0],
+            "gae.gradient": [0.348, None],
+        }
+    )
+    assert reasons(frame).to_list() == [
+        "187 m thicker than rebuilt from its surroundings, to which it changes by 0.35 m per m "
+        "(gae score 0.93)",
+        "gae score 0.81",
+    ]
+
+
 def test_missing_evidence_leaves_name_and_score() -> None:
     frame = pl.DataFrame(
         {"score_along_track": [0.93], "along_track.residual": [None]},

@@ -125,6 +125,16 @@ def test_a_tile_takes_only_surveys_within_reach(project: Project) -> None:
     assert project.plan(target) == Counter({"edges": 1, "points": 1, "harmonise": 1})
 
 
+def test_the_graph_autoencoder_is_run_where_it_is_a_member(project: Project) -> None:
+    members = ["along_track", "pca", "segments", "gae"]
+    two_surveys(project, ensemble={"members": members}, graph={"hops": 6})
+    assert project.plan() == expected(3, 3, gae=3, train_gae=1)
+    project.configure(graph={"hops": 3})
+    done = project.snakemake("--dry-run")
+    assert done.returncode == 1
+    assert "ensemble.members names gae, which needs graph.hops of 6 or more" in done.stdout
+
+
 def test_retired_surveys_are_left_out(project: Project) -> None:
     two_surveys(project)
     sheet = "survey_no\tsurvey\tstatus\n1\tA\tactive\n2\tB\tretired\n3\tC\tactive\n"

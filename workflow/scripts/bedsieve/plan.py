@@ -57,8 +57,10 @@ class Plan:
         Raises
         ------
         ConfigError
-            If a table cannot be used; names its file, line and remedy.
+            If a table cannot be used; names its file, line and remedy. If the graph is too small for a
+            member of the ensemble.
         """
+        _check_graph(config)
         sheet = read_sheet(config["paths"]["surveys"])
         tiles = config["evaluation"]["tiles"]
         active = sorted(
@@ -174,6 +176,20 @@ class Plan:
             raise ConfigError(
                 f"models.tiles and evaluation.tiles: no survey has a point in {_some(absent)}. "
                 "coverage.tsv lists the tiles that there are."
+            )
+
+
+def _check_graph(config: dict[str, Any]) -> None:
+    """Make sure that the edge table serves the graph autoencoder, where that is a member."""
+    if "gae" not in config.get("ensemble", {}).get("members", []):
+        return
+    graph, gae = config["graph"], config["detectors"]["gae"]
+    needs = {"hops": 2 * len(gae["widths"]), "k": gae["neighbours"]}
+    for key, needed in needs.items():
+        if graph[key] < needed:
+            raise ConfigError(
+                f"ensemble.members names gae, which needs graph.{key} of {needed} or more, not "
+                f"{graph[key]}. Set it so, or take gae out of the members."
             )
 
 

@@ -22,7 +22,7 @@ from bedsieve.detectors.gnn_folds import Folds, find_folds, hashed
 from bedsieve.detectors.gnn_settings import GnnSettings
 from bedsieve.detectors.nets.losses import INLIER, OUTLIER, UNLABELLED
 from bedsieve.detectors.nets.sampling import Graph
-from bedsieve.detectors.tile_graph import tile_edges, tile_frame
+from bedsieve.detectors.tile_graph import reached, renumbered, tile_edges, tile_frame
 from bedsieve.errors import BedsieveError
 
 Tile = Mapping[str, str | Path]
@@ -202,16 +202,12 @@ def _part(
     seeds = np.flatnonzero(group != CONTEXT)
     if seeds.size == 0:
         return None
-    kept = np.flatnonzero(_reached(edges.neighbour, seeds, len(settings.widths), frame.height))
+    kept = np.flatnonzero(reached(edges.neighbour, seeds, len(settings.widths), frame.height))
     draw = hashed(point_id, _salt(seed, _SALT_VALIDATION))
     validation = (group == OUTLIER) & (draw <= limits[OUTLIER][region])
     validation |= (group == INLIER) & (draw <= limits[INLIER][region])
-    place = np.full(frame.height + 1, -1, np.int32)
-    place[kept] = np.arange(kept.size, dtype=np.int32)
-    # A reached node beyond the table is an end: nothing looks past it, so its row stays empty.
     inside = kept[kept < len(edges.neighbour)]
-    neighbour = np.full((kept.size, edges.neighbour.shape[1]), -1, np.int32)
-    neighbour[: inside.size] = place[edges.neighbour[inside]]
+    neighbour = renumbered(edges.neighbour, kept, frame.height)
     distance, slope = (np.zeros(neighbour.shape, np.float16) for _ in range(2))
     distance[: inside.size] = edges.log1p_dist[inside]
     slope[: inside.size] = edges.log_slope[inside]
@@ -225,21 +221,6 @@ def _part(
         region[kept],
         validation[kept],
     )
-
-
-def _reached(
-    neighbour: npt.NDArray[np.int32], seeds: npt.NDArray[np.int64], hops: int, nodes: int
-) -> npt.NDArray[np.bool_]:
-    reached = np.zeros(nodes + 1, np.bool_)
-    reached[seeds] = True
-    frontier = seeds
-    for _ in range(hops):
-        before = reached.copy()
-        # Empty slots are -1 and mark the spare last place.
-        reached[neighbour[frontier]] = True
-        reached[-1] = False
-        frontier = np.flatnonzero(reached & ~before)
-    return reached[:-1]
 
 
 def _joined(parts: Sequence[_Part], folds: Folds) -> TrainingData:

@@ -58,7 +58,7 @@ def raw_features(points: pl.DataFrame) -> Values:
         residual counts as missing where the bed was made from surface and thickness.
     """
     X = np.empty((points.height, INPUTS), np.float32)
-    thickness, bed, z = (_column(points, name) for name in ("ice_thickness", "bed_elev", "z"))
+    thickness, bed, z = (column(points, name) for name in ("ice_thickness", "bed_elev", "z"))
     X[:, 0], X[:, 1], X[:, 3] = np.log1p(thickness), bed, z - bed
     residual = z - bed - thickness
     residual[np.abs(residual) < _NO_RESIDUAL] = np.nan
@@ -66,18 +66,19 @@ def raw_features(points: pl.DataFrame) -> Values:
         residual[points["bed_reconstructed"].fill_null(True).to_numpy()] = np.nan
     X[:, 2], X[:, 6] = residual, z
     del thickness, bed, z, residual
-    vx, vy = _column(points, "vx"), _column(points, "vy")
+    vx, vy = column(points, "vx"), column(points, "vy")
     speed = np.hypot(vx, vy)
     X[:, 4] = np.log1p(speed)
     X[:, 9], X[:, 10] = vx / (speed + _SPEED_FLOOR), vy / (speed + _SPEED_FLOOR)
     for place, name in ((5, "s"), (7, "smb"), (8, "temp")):
-        X[:, place] = _column(points, name)
+        X[:, place] = column(points, name)
     for bit, name in enumerate(VALIDITY):
         X[:, len(FEATURES) + bit] = np.isfinite(X[:, FEATURES.index(name)])
     return X
 
 
-def _column(points: pl.DataFrame, name: str) -> npt.NDArray[np.float64]:
+def column(points: pl.DataFrame, name: str) -> npt.NDArray[np.float64]:
+    """A column of a points table as numbers of its own, shape (n,); NaN where missing or absent."""
     if name not in points.columns:
         return np.full(points.height, np.nan)
     values = points[name].cast(pl.Float64).fill_null(np.nan).to_numpy(writable=True)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from bedsieve.errors import InputError
@@ -50,3 +52,59 @@ def tile_edges(path: str | Path, nodes: int, core: int, layers: int) -> Edges:
         problem = f"serves {edges.hops} hops, but the network looks {layers} far"
         raise InputError(path, problem, f"Set graph.hops to {layers} or more")
     return edges
+
+
+def reached(
+    neighbour: npt.NDArray[np.int32], seeds: npt.NDArray[np.int64], hops: int, nodes: int
+) -> npt.NDArray[np.bool_]:
+    """Which nodes stand within so many hops of the seeds.
+
+    Parameters
+    ----------
+    neighbour : int32 ndarray (rows, k)
+        -1 for an empty slot.
+    seeds : int64 ndarray
+        Nodes to start from.
+    hops, nodes : int
+
+    Returns
+    -------
+    bool ndarray (nodes,)
+    """
+    found = np.zeros(nodes + 1, np.bool_)
+    found[seeds] = True
+    frontier = seeds
+    for _ in range(hops):
+        before = found.copy()
+        # Empty slots are -1 and mark the spare last place.
+        found[neighbour[frontier]] = True
+        found[-1] = False
+        frontier = np.flatnonzero(found & ~before)
+    return found[:-1]
+
+
+def renumbered(
+    neighbour: npt.NDArray[np.int32], kept: npt.NDArray[np.int64], nodes: int
+) -> npt.NDArray[np.int32]:
+    """The neighbour table of the nodes kept, in their own numbers.
+
+    Parameters
+    ----------
+    neighbour : int32 ndarray (rows, k)
+        Of the first of `nodes` nodes.
+    kept : int64 ndarray
+        Nodes to keep, rising.
+    nodes : int
+
+    Returns
+    -------
+    int32 ndarray (kept.size, k)
+        -1 where a neighbour is not kept. A node beyond the table is an end that nothing looks past, so
+        its row is empty.
+    """
+    place = np.full(nodes + 1, -1, np.int32)
+    place[kept] = np.arange(kept.size, dtype=np.int32)
+    inside = kept[kept < len(neighbour)]
+    found = np.full((kept.size, neighbour.shape[1]), -1, np.int32)
+    found[: inside.size] = place[neighbour[inside]]
+    return found

@@ -96,12 +96,21 @@ def _carving(evidence: Callable[[str], pl.Expr]) -> pl.Expr:
     return pl.coalesce(carved, near)
 
 
+def _gae(evidence: Callable[[str], pl.Expr]) -> pl.Expr:
+    residual = evidence("residual_m").cast(pl.Float64).fill_nan(None)
+    side = pl.when(residual >= 0).then(pl.lit("thicker")).otherwise(pl.lit("thinner"))
+    slope = evidence("gradient").cast(pl.Float64).round(2).cast(pl.String)
+    rebuilt = metres(residual) + " " + side + " than rebuilt from its surroundings"
+    return rebuilt + ", to which it changes by " + slope + " m per m"
+
+
 PHRASES: dict[str, Phrase] = {
     "along_track": Phrase(evidence=("residual",), words=_along_track),
     "segments": Phrase(evidence=("offset_m", "residual_m", "cause"), words=_segments),
     "pca": Phrase(evidence=("law_rate", "law_crossing", "law_shear"), words=_pca),
     "gnn": Phrase(evidence=("because",), words=_gnn),
     "carving": Phrase(evidence=("family", "fold", "purity", "distance"), words=_carving),
+    "gae": Phrase(evidence=("residual_m", "gradient"), words=_gae),
 }
 
 

@@ -115,6 +115,14 @@ def _gnn(folder: TileFolder) -> None:
     )
 
 
+def _gae(folder: TileFolder) -> None:
+    from bedsieve.detectors.gae_score import score_tile
+
+    score_tile(
+        folder.points, folder.halo, folder.edges, folder.models / "gae", folder.scores("gae")
+    )
+
+
 def _carving(folder: TileFolder) -> None:
     from bedsieve.detectors.carving_model import score_tile
 
@@ -132,6 +140,7 @@ SCORERS: dict[str, Scorer] = {
     "pca": _pca,
     "segments": _segments,
     "gnn": _gnn,
+    "gae": _gae,
     "carving": _carving,
 }
 """How each member scores a tile folder."""
