@@ -38,7 +38,9 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
 SlurmdParameters=config_overrides
 ReturnToService=2
-SlurmdTimeout=10
+MessageTimeout=30
+SlurmdTimeout=60
+BatchStartTimeout=300
 KillWait=3
 OverTimeLimit=0
 MinJobAge=300
@@ -114,7 +116,6 @@ class Cluster:
 
     def kill_node(self, name: str) -> None:
         """Take a node away as a power cut would: its daemon and all that runs on it."""
-        self.pid_of(f"slurmd.{name}")
         os.kill(self.pid_of(f"slurmd.{name}"), signal.SIGKILL)
         jobs = output("squeue", "-h", "-w", name, "-o", "%A").split()
         for pid in processes():

@@ -121,7 +121,9 @@ class OnSlurm:
             rows = [Row(*line.split("\t")) for line in lines]
             return [row for row in rows if row.job not in self.known]
 
-        wait(lambda: read() and not {"RUNNING", "PENDING"} & {r.state for r in read()}, "sacct", 60)
+        wait(
+            lambda: read() and not {"RUNNING", "PENDING"} & {r.state for r in read()}, "sacct", 120
+        )
         return read()
 
     def running(self) -> list[tuple[str, str]]:
@@ -151,7 +153,8 @@ def cluster() -> Iterator[Cluster]:
 def local(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The small demo, run on this machine without SLURM; not to be changed."""
     made = make_tiny(tmp_path_factory.mktemp("local"))
-    made.run()
+    done = made.snakemake(timeout=_PATIENCE)
+    assert done.returncode == 0, done.stdout[-4000:]
     return made
 
 

@@ -69,7 +69,8 @@ def test_the_evaluation_is_asked_for_by_name_and_needs_no_scores(project: Projec
     surveys, tiles = tables(ROOT / "config" / "demo")
     plan = project.plan("evaluation")
     assert plan == Counter(
-        {"simulate": 1, "harmonise": surveys, "points": tiles, "train_pca": 1}
+        {"simulate": 1, "harmonise": surveys, "train_pca": 1, "train_gnn": 1}
+        | dict.fromkeys(("points", "edges", "crossovers", "labels"), tiles)
         | {"injected_tile": 2 * 3, "evaluation": 1}
     )
 
