@@ -16,7 +16,7 @@ VIEWS = [
     *(["reference"] if "ith_bm" in config.get("covariates", {}) else []),
 ]
 VIEW_TABLES = expand(f"{RESULTS}/products/views/{{view}}.tsv", view=VIEWS)
-VIEW_PICTURES = expand(f"{RESULTS}/products/views/{{view}}.png", view=[*VIEWS, "roc"])
+VIEW_PICTURES = expand(f"{RESULTS}/products/views/{{view}}.png", view=["roc", *VIEWS])
 PRODUCTS = [
     *VIEW_TABLES,
     *VIEW_PICTURES,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 
 from bedsieve.ensemble.combine import combine
 from bedsieve.ensemble.line_bias import biased_lines, explained, list_biased_lines
+from bedsieve.errors import InputError
+from bedsieve.files import sha256_of
 from bedsieve.graph.bias_model import train_bias
 from bedsieve.graph.crossovers import KINDS
 
@@ -74,6 +77,16 @@ def test_a_line_that_came_later_is_found_by_its_crossings_here(model: Path, tmp_
     assert lines["line"].to_list() == [SURVEY + WHOLE, 3 * SURVEY + 1]
     assert lines["frozen"].to_list() == [True, False]
     assert lines["bias_m"][1] == pytest.approx(-90, abs=5)
+
+
+def test_a_version_from_before_is_named_with_the_way_out(model: Path, tmp_path: Path) -> None:
+    lines = pl.read_parquet(model / "lines.parquet").drop("agree")
+    lines.write_parquet(model / "lines.parquet")
+    manifest = json.loads((model / "manifest.json").read_text())
+    manifest["files"]["lines.parquet"] = sha256_of(model / "lines.parquet")
+    (model / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match=r"Name a new models\.version"):
+        biased_lines(model, [tmp_path / "c.parquet"], 5)
 
 
 def test_what_a_bias_explains() -> None:

@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bedsieve.detectors.manifest import read_manifest
+from bedsieve.errors import InputError
 from bedsieve.graph.bias import bias_at, fit_new_lines, read_network
 
 Floats = NDArray[np.float64]
@@ -60,7 +61,8 @@ def biased_lines(folder: str | Path, crossovers: Sequence[str | Path], z: float)
     Raises
     ------
     InputError
-        If the model's files are not those that its manifest describes.
+        If the model's files are not those that its manifest describes, or it was made before lines told
+        how many of their crossings agree.
 
     Notes
     -----
@@ -70,6 +72,12 @@ def biased_lines(folder: str | Path, crossovers: Sequence[str | Path], z: float)
     folder = Path(folder)
     read_manifest(folder / "manifest.json", detector="bias")
     frozen = pl.read_parquet(folder / "lines.parquet")
+    if "agree" not in frozen.columns:
+        raise InputError(
+            folder / "lines.parquet",
+            "this model version does not tell how many crossings of a line agree with its bias",
+            "Name a new models.version; what the old one gave stays",
+        )
     new = fit_new_lines(frozen, read_network(crossovers)).select(frozen.columns)
     both = pl.concat(
         [frozen.with_columns(frozen=pl.lit(True)), new.with_columns(frozen=pl.lit(False))]
