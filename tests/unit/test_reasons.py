@@ -81,3 +81,19 @@ def test_the_graph_network_names_what_raised_its_score() -> None:
         f"resembles points that other tracks contradict, by its {cause} (gnn score 0.71)",
         "gnn score 0.30",
     ]
+
+
+def test_carving_names_the_family_or_how_far_it_is() -> None:
+    frame = pl.DataFrame(
+        {
+            "score_carving": [0.8, 0.3],
+            "carving.family": [3, None],
+            "carving.fold": ["A", "B"],
+            "carving.purity": [0.867, None],
+            "carving.distance": [0.4, 2.34],
+        }
+    )
+    assert reasons(frame).to_list() == [
+        "belongs to outlier family A3, 86 % of whose labelled points are bad (carving score 0.80)",
+        "2.3 times as far from a family of outliers as it reaches (carving score 0.30)",
+    ]

@@ -231,3 +231,13 @@ def test_every_device_can_be_planned_and_no_other(project: Project) -> None:
 def test_overlays_are_valid_yaml_and_small() -> None:
     for path in (ROOT / "config").glob("*.yaml"):
         assert isinstance(yaml.safe_load(path.read_text()), dict)
+
+
+def test_carving_runs_only_as_a_member(project: Project) -> None:
+    members = ["along_track", "pca", "segments", "gnn", "carving"]
+    two_surveys(project, ensemble={"members": members})
+    assert project.plan() == expected(3, 3, carving=3, train_carving=1, families=1)
+    folder = project.path("results/demo/models/v1/carving")
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text("{}")
+    assert project.plan() == expected(3, 3, carving=3, families=1)
