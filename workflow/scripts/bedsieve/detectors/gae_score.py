@@ -45,6 +45,8 @@ def score_tile(
     ------
     InputError
         If the model is not trained or was changed since, or the edges serve too few hops.
+    ConfigError
+        If a GPU is asked for and PyTorch sees none.
     """
     model = GaeModel(model_dir)
     chosen = torch_device(device)
