@@ -86,6 +86,13 @@ def frozen_ensemble(wildcards):
     return {"frozen": f"{MODELS}/ensemble/{ENSEMBLE.key}/manifest.json"}
 
 
+def model_version(wildcards, input):
+    """Folder of the model version that a job reads; empty where it reads none."""
+    if "frozen" in input.keys():
+        return str(Path(input.frozen).parents[2])
+    return str(Path(input.models[0]).parents[1]) if input.models else ""
+
+
 def of_survey_tiles(name):
     """An artefact of each tile that holds points of the survey."""
 

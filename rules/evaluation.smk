@@ -30,7 +30,7 @@ rule injected_tile:
         code=code("injected_tile.py", "evaluation"),
         tile_size=config["region"]["tile_size"],
         reach=PLAN.reach,
-        models=MODELS,
+        models=model_version,
         graph=config["graph"],
         crossovers=config["crossovers"],
         detectors={
