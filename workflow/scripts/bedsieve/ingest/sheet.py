@@ -8,14 +8,14 @@ imported here.
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from bedsieve.errors import InputError
+from bedsieve.ingest.tsv import nearest, table_rows
 
 STATUSES = ("active", "retired", "superseded")
 ORDERS = ("file", "chain")
@@ -102,7 +102,7 @@ def read_sheet(path: str | Path, allow_http: bool = False) -> list[Survey]:
     surveys: list[Survey] = []
     names: set[str] = set()
     numbers: dict[int, str] = {}
-    for line, cells in _rows(path, SURVEY_COLUMNS, ("survey_no", "survey")):
+    for line, cells in table_rows(path, SURVEY_COLUMNS, ("survey_no", "survey")):
         row = _Row(path, line, cells)
         survey = _survey(row, allow_http)
         if survey.survey in names:
@@ -133,7 +133,7 @@ def read_coverage(path: str | Path) -> dict[str, dict[str, CoverageRow]]:
     """
     path = Path(path)
     coverage: dict[str, dict[str, CoverageRow]] = {}
-    for line, cells in _rows(path, COVERAGE_COLUMNS, COVERAGE_COLUMNS):
+    for line, cells in table_rows(path, COVERAGE_COLUMNS, COVERAGE_COLUMNS):
         row = _Row(path, line, cells)
         entry = _coverage_row(row)
         tiles = coverage.setdefault(entry.survey, {})
@@ -178,7 +178,7 @@ class _Row:
     def one_of(self, column: str, choices: tuple[str, ...]) -> str:
         value = self.text(column, choices[0])
         if value not in choices:
-            nearest = _nearest(value, choices)
+            nearest = nearest(value, choices)
             self.fail(
                 f"{column} {value!r} is unknown{nearest}", f"Write one of {', '.join(choices)}"
             )
@@ -248,58 +248,3 @@ def _coverage_row(row: _Row) -> CoverageRow:
         gap_m=float(gap),
         sha256=row.matching("sha256", lambda v: v == PROVISIONAL or _SHA256.fullmatch(v), again),
     )
-
-
-def _rows(
-    path: Path, known: tuple[str, ...], needed: tuple[str, ...]
-) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and cells by column of every row that is not blank or a comment."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(path, "no such file", "Correct the path in the configuration") from None
-    except UnicodeDecodeError as error:
-        raise InputError(path, "is not UTF-8 text", "Save it as UTF-8") from error
-    reader = csv.reader(text.splitlines(), delimiter="\t")
-    header: list[str] | None = None
-    last = 0
-    for cells in reader:
-        first, last = last + 1, reader.line_num
-        if first != last:
-            # An unclosed quote would swallow every row after it.
-            problem = f"a quoted cell goes on to line {last}"
-            raise InputError(path, problem, "Close its quote, or take the quote out", first)
-        if not any(cell.strip() for cell in cells) or cells[0].startswith("#"):
-            continue
-        cells = [cell.strip() for cell in cells]
-        if header is None:
-            header = cells
-            _check_header(path, reader.line_num, header, known, needed)
-        elif len(cells) > len(header):
-            problem = f"{len(cells)} cells under {len(header)} columns"
-            raise InputError(path, problem, "Separate the cells by single tabs", reader.line_num)
-        else:
-            yield reader.line_num, dict(zip(header, cells, strict=False))
-    if header is None:
-        raise InputError(path, "is empty", f"Begin with the columns {', '.join(known)}")
-
-
-def _check_header(
-    path: Path, line: int, header: list[str], known: tuple[str, ...], needed: tuple[str, ...]
-) -> None:
-    for name in header:
-        if name not in known:
-            remedy = f"Separate by tabs; the columns are {', '.join(known)}"
-            raise InputError(path, f"unknown column {name!r}{_nearest(name, known)}", remedy, line)
-        if header.count(name) > 1:
-            raise InputError(path, f"column {name} stands twice", "Remove one of the two", line)
-    for name in needed:
-        if name not in header:
-            raise InputError(path, f"column {name} is missing", f"Add the column {name}", line)
-
-
-def _nearest(word: str, words: tuple[str, ...]) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(word.lower(), words, n=1, cutoff=0.5)
-    return f" (did you mean {close[0]}?)" if close else ""
