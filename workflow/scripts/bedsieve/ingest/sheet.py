@@ -178,10 +178,8 @@ class _Row:
     def one_of(self, column: str, choices: tuple[str, ...]) -> str:
         value = self.text(column, choices[0])
         if value not in choices:
-            nearest = nearest(value, choices)
-            self.fail(
-                f"{column} {value!r} is unknown{nearest}", f"Write one of {', '.join(choices)}"
-            )
+            close = nearest(value, choices)
+            self.fail(f"{column} {value!r} is unknown{close}", f"Write one of {', '.join(choices)}")
         return value
 
     def number(self, column: str, low: int, high: int, wanted: str) -> int:
