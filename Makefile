@@ -48,8 +48,7 @@ verify: $(VENV)/runtime ## Check every file of the results against its manifest 
 	$(REVIEW) verify $(OVERLAY)
 
 repair: $(VENV)/runtime ## Delete what is damaged and make it again (CONFIG as above)
-	$(REVIEW) verify $(OVERLAY) --delete
-	$(RUN) snakemake $(OVERLAY) --cores $(CORES)
+	$(REVIEW) repair $(OVERLAY) --cores $(CORES)
 quality: $(VENV)/runtime ## Measure the detectors where all is known (docs/quality.md)
 	$(RUN) snakemake --configfile config/quality.yaml --cores $(CORES) evaluation
 	$(RUN) python -m bedsieve.evaluation.quality_page $(QUALITY) docs/quality.md

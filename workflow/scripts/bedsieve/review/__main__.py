@@ -1,7 +1,8 @@
-"""Show a plan, or check what was made, without running anything.
+"""Show a plan, check what was made without running anything, or make again what is damaged.
 
 python -m bedsieve.review plan [--configfile FILE ...] [--pictures FOLDER]
-python -m bedsieve.review verify [--configfile FILE ...] [--delete]
+python -m bedsieve.review verify [--configfile FILE ...]
+python -m bedsieve.review repair [--configfile FILE ...] [--cores N]
 """
 
 from __future__ import annotations
@@ -27,16 +28,18 @@ _SHOWN = 40
 def main(arguments: list[str]) -> int:
     """Run a command; 0 if all is well."""
     parser = argparse.ArgumentParser(prog="python -m bedsieve.review")
-    parser.add_argument("command", choices=("plan", "verify"))
+    parser.add_argument("command", choices=("plan", "verify", "repair"))
     parser.add_argument("--configfile", nargs="+", type=Path, default=[])
     parser.add_argument("--pictures", type=Path, help="draw the graphs of rules and files there")
-    parser.add_argument("--delete", action="store_true", help="delete what a run must make again")
+    parser.add_argument("--cores", default="all", help="cores of the run that repairs")
     asked = parser.parse_args(arguments)
     try:
         plan = planned_jobs(ROOT / "Snakefile", asked.configfile)
         if asked.command == "plan":
             return show_plan(plan, asked.pictures)
-        return verify(plan, asked.delete)
+        if asked.command == "verify":
+            return verify(plan)
+        return repair(plan, asked.configfile, asked.cores)
     except BedsieveError as error:
         print(f"bedsieve: {error}", file=sys.stderr)
         return 1
@@ -66,8 +69,27 @@ def draw(text: str, target: Path) -> Path:
     return picture
 
 
-def verify(plan: Planned, delete: bool) -> int:
-    """Check every file against its manifest and the plan; say what differs; delete it if asked."""
+def verify(plan: Planned) -> int:
+    """Check every file against its manifest and the plan; say what differs."""
+    findings, _ = _findings(plan)
+    return 1 if any(finding.kind != check.NOTE for finding in findings) else 0
+
+
+def repair(plan: Planned, configfiles: list[Path], cores: str) -> int:
+    """Delete what a run must make again, and run; the exit status of Snakemake."""
+    findings, manifests = _findings(plan)
+    gone = check.delete(findings, manifests, plan.results)
+    if not gone:
+        print("Nothing had to be deleted.")
+        return 0
+    print(f"Deleted {len(gone)} files; making them again.", flush=True)
+    # By name: Snakemake does not miss a file that only finished files were made from.
+    overlay = ["--configfile", *map(str, configfiles)] if configfiles else []
+    command = [sys.executable, "-m", "snakemake", *gone, "all", "--cores", cores, *overlay]
+    return subprocess.run(command, check=False).returncode
+
+
+def _findings(plan: Planned) -> tuple[list[check.Finding], check.Manifests]:
     manifests = check.read_manifests(plan.results)
     stands = check.hash_files(manifests, os.cpu_count() or 1)
     expected = {
@@ -79,12 +101,7 @@ def verify(plan: Planned, delete: bool) -> int:
         *check.check_packages(manifests, _installed(manifests)),
     ]
     show_findings(findings, len(manifests))
-    bad = [finding for finding in findings if finding.kind != check.NOTE]
-    if delete:
-        gone = check.delete(findings, manifests, plan.results)
-        print(f"Deleted {len(gone)} files." if gone else "Nothing had to be deleted.")
-        return 0
-    return 1 if bad else 0
+    return findings, manifests
 
 
 def show_findings(findings: list[check.Finding], files: int) -> None:
