@@ -12,10 +12,13 @@ from bedsieve.graph.tile_geometry import TileBox
 from bedsieve.simulate import regions
 from bedsieve.simulate.error_mix import KINDS, ErrorMix
 from bedsieve.simulate.fields import Frame
+from bedsieve.simulate.lines import Box
 from bedsieve.simulate.regions import TILE, region_surveys, region_tile, simulate_regions
+from bedsieve.simulate.sparse import BLOCK_SURVEYS, plan_block
 from bedsieve.simulate.terrain import GENTLE, ROUGH, make_terrain
 
 COARSE = 1_000.0
+STATES = ("dense", "clean")
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +31,7 @@ def made(tmp_path_factory):
             folder / "grids",
             folder / "truth.parquet",
             seed=11,
-            regions=["flawed", "clean"],
+            regions=STATES,
             errors=replace(ErrorMix(), prevalence=0.02),
         )
     return folder, rows, pl.read_parquet(folder / "truth.parquet")
@@ -38,11 +41,13 @@ def test_every_region_lies_in_its_own_tile_far_from_the_next(made):
     from bedsieve.ingest.projection import project
 
     folder, rows, _ = made
-    assert list(rows) == [name for number in range(2) for name in region_surveys(number)]
+    assert list(rows) == [
+        name for number in range(2) for name in region_surveys(number, STATES[number])
+    ]
     for number in range(2):
         box = TileBox.from_name(region_tile(number), TILE)
         west, south, east, north = box.bounds
-        for name in region_surveys(number):
+        for name in region_surveys(number, STATES[number]):
             table = pl.read_csv(folder / "raw" / f"{name}.csv", skip_rows=18, infer_schema=False)
             lon, lat = (
                 table[column].cast(pl.Float64).to_numpy()
@@ -53,9 +58,9 @@ def test_every_region_lies_in_its_own_tile_far_from_the_next(made):
             assert min(x.min() - west, east - x.max(), y.min() - south, north - y.max()) > 11_000
 
 
-def test_only_flawed_regions_hold_errors_and_those_hold_all_kinds(made):
+def test_clean_regions_hold_no_errors_and_others_hold_all_kinds(made):
     _, _, truth = made
-    clean = truth["survey"].is_in(region_surveys(1))
+    clean = truth["survey"].is_in(region_surveys(1, "clean"))
     assert truth.filter(clean)["kind"].is_null().all()
     assert set(truth.filter(~clean)["kind"].drop_nulls()) == set(KINDS)
 
@@ -90,3 +95,15 @@ def test_rough_beds_have_the_increments_of_real_ones_and_the_demos_do_not():
     assert 20 < median_increment(ROUGH, 500.0) < 35
     assert 55 < median_increment(ROUGH, 2_000.0) < 105
     assert median_increment(GENTLE, 500.0) < 15
+
+
+def test_a_block_is_flown_densely_by_three_surveys():
+    box = Box(0.0, 0.0, 110_000.0, 110_000.0)
+    planned = plan_block(box, np.random.default_rng(0))
+    assert tuple(survey.name for survey in planned) == BLOCK_SURVEYS
+    lines = [line.curve for survey in planned for line in survey.lines]
+    vertices = np.concatenate(lines)
+    assert vertices.min() >= 46_900
+    assert vertices.max() <= 63_100
+    # Lines 500 m apart, two ways and most of them twice: 16 km / 0.5 km * 2 * 1.7 lines in the middle.
+    assert 60 < len(lines) < 160

@@ -83,10 +83,11 @@ def test_models_of_the_quality_set_never_see_the_regions_it_is_judged_on(tmp_pat
     assert len(judged) >= 5
     states = settings["simulate"]["regions"]
     names = [region_tile(number) for number in range(len(states))]
-    assert [name for name, state in zip(names, states, strict=True) if state == "flawed"] == seen
+    assert [name for name, state in zip(names, states, strict=True) if state != "clean"] == seen
     assert [name for name, state in zip(names, states, strict=True) if state == "clean"] == judged
     sheet = [row.survey for row in read_sheet(ROOT / "config" / "quality" / "surveys.tsv")]
-    assert sheet == [name for number in range(len(states)) for name in region_surveys(number)]
+    named = [name for at, state in enumerate(states) for name in region_surveys(at, state)]
+    assert sorted(sheet) == sorted(named)
     plan = quality.plan("evaluation")
     assert plan["injected_tile"] == len(judged) * len(settings["evaluation"]["seeds"])
     assert plan["points"] == len(states)

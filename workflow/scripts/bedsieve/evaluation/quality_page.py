@@ -24,10 +24,10 @@ SHARP = ("spike", "burst", "unit_slip")
 
 _HEAD = """# Quality
 
-Written by `make quality` from `config/quality.yaml`; no number here is typed by hand. The members are those of the
-configuration, {members}, with the settings that it gives them. {tiles} regions that training never saw were judged
-with {seeds} draws of errors each: {points:,} points, {bad:,} of them bad ({share:.2f} %), in {events:,} events. How the
-set was chosen, and what the figures mean, is told under [Evaluation](explanation/evaluation.md).
+Written by `make quality` from `config/quality.yaml`; no number here is typed by hand. The members of the ensemble were
+{members}. {tiles} regions that training never saw were judged with {seeds} draws of errors each: {points:,} points,
+{bad:,} of them bad ({share:.2f} %), in {events:,} events. How the set was chosen, what the figures mean and what they
+leave open is told under [Evaluation](explanation/evaluation.md).
 
 Every detector flags as many points as are bad. Intervals (95 %) come from drawing whole tracks with replacement.
 """

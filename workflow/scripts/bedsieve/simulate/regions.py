@@ -2,7 +2,7 @@
 
 In: a seed, how many regions hold errors and how many are clean, and an error mix. Out: Bedmap CSV files, one set of
 grids that covers all regions, and the truth. Regions differ in terrain, lines, noise and errors. Models are trained on
-those with errors; into the clean ones the evaluation injects its own, which no training has seen.
+those with errors, of which dense ones give pseudo-labels, too; into the clean ones the evaluation injects its own, which no training has seen.
 """
 
 from __future__ import annotations
@@ -21,13 +21,19 @@ from bedsieve.simulate.fields import Frame
 from bedsieve.simulate.grids import product_fields, write_mosaic
 from bedsieve.simulate.lines import Box
 from bedsieve.simulate.measure import fly
-from bedsieve.simulate.sparse import SPARSE_SURVEYS, plan_sparse
+from bedsieve.simulate.sparse import (
+    BLOCK_SURVEYS,
+    SPARSE_SURVEYS,
+    plan_block,
+    plan_sparse,
+)
 from bedsieve.simulate.terrain import ROUGH, make_terrain
 from bedsieve.tile_names import tile_name
 
 TILE = 140_000.0
 """Side of a region's tile (m)."""
 
+DENSE, CLEAN = "dense", "clean"
 _FIRST = (-11, -4)  # column and row of the first tile: inland of the Amundsen Sea
 _TERRAIN = 3_000.0  # m from the tile's border to the terrain's
 _FLOWN = 15_000.0  # m from the tile's border to the first line: regions are 30 km apart
@@ -39,22 +45,24 @@ def region_tile(number: int) -> str:
     return tile_name(_FIRST[0] + number, _FIRST[1])
 
 
-def region_surveys(number: int) -> list[str]:
+def region_surveys(number: int, state: str) -> list[str]:
     """Names of a region's surveys."""
-    return [f"R{number:02d}_{name}" for name in SPARSE_SURVEYS]
+    names = (*SPARSE_SURVEYS, *BLOCK_SURVEYS) if state == DENSE else SPARSE_SURVEYS
+    return [f"R{number:02d}_{name}" for name in names]
 
 
-def simulate_sparse(number: int, seed: int, mix: ErrorMix) -> Region:
+def simulate_sparse(number: int, state: str, seed: int, mix: ErrorMix) -> Region:
     """Make one region in memory.
 
     Parameters
     ----------
     number : int
         Which region; decides its place, too.
+    state : {"dense", "flawed", "clean"}
+        A clean region holds no errors; a dense one holds errors and a densely flown block besides.
     seed : int
         Of the whole set.
     mix : ErrorMix
-        With prevalence 0 the region is clean.
 
     Returns
     -------
@@ -69,9 +77,14 @@ def simulate_sparse(number: int, seed: int, mix: ErrorMix) -> Region:
         Frame(west + _TERRAIN, south + _TERRAIN, _STEP, nodes), streams[0], ROUGH
     )
     box = Box(west + _FLOWN, south + _FLOWN, west + TILE - _FLOWN, south + TILE - _FLOWN)
+    planned = plan_sparse(box, streams[1])
+    if state == DENSE:
+        planned += plan_block(box, streams[1])
+    if state == CLEAN:
+        mix = replace(mix, prevalence=0.0)
     surveys = [
         replace(survey, name=name)
-        for survey, name in zip(plan_sparse(box, streams[1]), region_surveys(number), strict=True)
+        for survey, name in zip(planned, region_surveys(number, state), strict=True)
     ]
     flown = [fly(survey, terrain, streams[2]) for survey in surveys]
     return Region(terrain, surveys, flown, flawed(terrain, surveys, flown, streams[3], mix))
@@ -95,10 +108,10 @@ def simulate_regions(
     out_truth : Path
         Parquet file as `demo.simulate_demo` writes it.
     seed : int
-    regions : sequence of {"flawed", "clean"}
-        Whether each region holds errors, from west to east.
+    regions : sequence of {"dense", "flawed", "clean"}
+        What each region holds, from west to east: see `simulate_sparse`.
     errors : ErrorMix, optional
-        Of the flawed ones.
+        Of those that are not clean.
 
     Returns
     -------
@@ -110,9 +123,7 @@ def simulate_regions(
     rows: dict[str, int] = {}
     grids = []
     for number, state in enumerate(regions):
-        region = simulate_sparse(
-            number, seed, mix if state == "flawed" else replace(mix, prevalence=0.0)
-        )
+        region = simulate_sparse(number, state, seed, mix)
         rng = np.random.default_rng([seed, number, 5])
         grids.append(product_fields(region.terrain, rng))
         truth, written = write_surveys(region, Path(out_raw), seed, rng)

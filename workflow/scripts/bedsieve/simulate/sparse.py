@@ -21,6 +21,7 @@ Floats: TypeAlias = NDArray[np.float64]
 _OLD, _MODERN, _FINE = Radar(9.0, 0.010, 600.0, 6.0), Radar(4.0, 0.006), Radar(3.0, 0.005)
 _GROUND = Radar(2.0, 0.002, 200.0, 2.0)
 _AIR = "airborne radar"
+_SHORTEST = 60  # vertices of a line, one each 60 m
 
 _FLEET = (
     Survey("RECON_1976", 1976, "Northern Ice Survey (simulated)", _AIR, 90.0, 10.0, _OLD,
@@ -35,7 +36,18 @@ _FLEET = (
           _GROUND, Habits(trace="restart", time=True, bed=False)),
 )  # fmt: skip
 
+_BLOCK = (
+    Survey("BLOCK_2008", 2008, "Southern Ice Survey (simulated)", _AIR, 70.0, 3.0, _FINE,
+          Habits(trajectory="line", trace="restart", time=True, lost_bed=0.02)),
+    Survey("CROSS_2010", 2010, "Eastern Polar Institute (simulated)", _AIR, 75.0, 3.0, _FINE,
+          Habits(trajectory="line", time=True, lost_bed=0.02)),
+    Survey("REPEAT_2016", 2016, "Western Polar Institute (simulated)", _AIR, 70.0, 2.0, _FINE,
+          Habits(trace="restart", time=True)),
+)  # fmt: skip
+_BLOCK_SIDE, _BLOCK_APART = 16_000.0, 500.0  # m
+
 SPARSE_SURVEYS = tuple(survey.name for survey in _FLEET)
+BLOCK_SURVEYS = tuple(survey.name for survey in _BLOCK)
 
 
 def plan_sparse(box: Box, rng: np.random.Generator) -> list[Survey]:
@@ -53,12 +65,45 @@ def plan_sparse(box: Box, rng: np.random.Generator) -> list[Survey]:
         In the order of `SPARSE_SURVEYS`.
     """
     draws = (_recon, _grid, _station, _stream, _traverse)
-    fleet = []
-    for survey, draw in zip(_FLEET, draws, strict=True):
-        flown = tuple(line for line in draw(box, rng) if len(line.curve) > 60)
-        bias = float(rng.choice([-1.0, 1.0]) * survey.bias * rng.uniform(0.5, 1.5))
-        fleet.append(replace(survey, bias=bias, lines=flown))
-    return fleet
+    return [_flown(survey, draw(box, rng), rng) for survey, draw in zip(_FLEET, draws, strict=True)]
+
+
+def plan_block(box: Box, rng: np.random.Generator) -> list[Survey]:
+    """Plan three surveys of one densely flown block, as pseudo-labels need it.
+
+    Parameters
+    ----------
+    box : Box
+        The block lies round its middle (m).
+    rng : numpy Generator
+
+    Returns
+    -------
+    list of Survey
+        In the order of `BLOCK_SURVEYS`: lines one way, lines across them, and most of both a second time.
+    """
+    x, y, _ = _middle(box)
+    half = _BLOCK_SIDE / 2
+    block = Box(x - half, y - half, x + half, y + half)
+    heading = rng.uniform(0, np.pi)
+    grids = [
+        _across(block, heading + turn, _BLOCK_APART, 40.0, 1, rng) for turn in (0.0, np.pi / 2)
+    ]
+    again = [
+        replace(line, lateral=rng.normal(0, 5.0), flight=at)
+        for at, line in enumerate([*grids[0], *grids[1]])
+        if rng.random() < 0.7
+    ]
+    return [
+        _flown(survey, lines, rng) for survey, lines in zip(_BLOCK, [*grids, again], strict=True)
+    ]
+
+
+def _flown(survey: Survey, lines: list[Line], rng: np.random.Generator) -> Survey:
+    """The survey with those of its lines that are long enough, and its honest bias."""
+    kept = tuple(line for line in lines if len(line.curve) > _SHORTEST)
+    bias = float(rng.choice([-1.0, 1.0]) * survey.bias * rng.uniform(0.5, 1.5))
+    return replace(survey, bias=bias, lines=kept)
 
 
 def _middle(box: Box) -> tuple[float, float, float]:
