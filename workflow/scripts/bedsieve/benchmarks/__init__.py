@@ -1,0 +1,1 @@
+"""The published experiments of the methods, repeated: one module a method."""
