@@ -17,22 +17,20 @@ from typing import Literal
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix, csr_matrix, diags_array, vstack
+from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import lsmr, splu
+
+from bedsieve.graph.network_solve import HUBER, Network, OneLine, huber, uncertainty
 
 Floats = NDArray[np.float64]
 Unit = Literal["line", "survey_no"]
 
-HUBER = 1.345  # 95 % efficiency on normal errors
 # One standard deviation each (ours). That of the drift must be tight: a plane through all biases
 # changes no mis-tie, so a loose one lets the network tilt (on the demo 1 m/km trebled sigma).
 PRIOR_BIAS = 100.0  # m
 PRIOR_DRIFT = 0.1  # m/km
+_PRIOR = np.array([1 / PRIOR_BIAS, 1 / PRIOR_DRIFT])
 AGREES = 3.0  # a crossing agrees with the biases when what they leave is below so many scales
-_FLOOR = 1.0  # m: mis-ties are never trusted to be better than this
-_ROUNDS = 30
-_BATCH = 256
 _FRAME = ("east_0", "north_0", "axis_east", "axis_north")
 
 
@@ -96,15 +94,15 @@ def solve_bias(network: pl.DataFrame, unit: Unit = "line") -> pl.DataFrame:
     a, b = np.split(ends, 2)
     east, north = network["east"].to_numpy(), network["north"].to_numpy()
     frame = _frames(ends, np.tile(east, 2), np.tile(north, 2), codes.size)
-    design = _design(a, b, codes.size, _along(frame, a, east, north), _along(frame, b, east, north))
-    prior = np.repeat([1 / PRIOR_BIAS, 1 / PRIOR_DRIFT], codes.size)
-    solution, weights, scale = _huber(design, network["mistie"].to_numpy(), prior)
-    bias, drift = solution[: codes.size], solution[codes.size :]
+    along = _along(frame, a, east, north), _along(frame, b, east, north)
+    system = Network(a, b, *along, codes.size)
+    solution, weights, scale = huber(system, network["mistie"].to_numpy(), _PRIOR)
+    bias, drift = solution.T
     links = coo_matrix((np.ones(a.size), (a, b)), shape=(codes.size, codes.size))
     component = connected_components(links, directed=False)[1].astype(np.int32)
     table = _table(unit, codes, np.bincount(ends, minlength=codes.size), bias, drift, frame)
     table = table.with_columns(
-        pl.Series("sigma", _sigma(design, weights, scale, prior)[: codes.size]),
+        pl.Series("sigma", uncertainty(system, weights, scale, _PRIOR)),
         pl.Series("component", component),
         _agree(ends, np.tile(weights, 2), codes.size),
     )
@@ -176,16 +174,15 @@ def _fit_one(part: pl.DataFrame, unit: Unit) -> pl.DataFrame:
     east, north = part["east"].to_numpy(), part["north"].to_numpy()
     none = np.zeros(part.height, np.int64)
     frame = _frames(none, east, north, 1)
-    design = csr_matrix(np.column_stack([np.ones(part.height), _along(frame, none, east, north)]))
-    prior = np.array([1 / PRIOR_BIAS, 1 / PRIOR_DRIFT])
-    solution, weights, scale = _huber(design, part["excess"].to_numpy(), prior)
+    system = OneLine(_along(frame, none, east, north))
+    solution, weights, scale = huber(system, part["excess"].to_numpy(), _PRIOR)
     code = part["new"].to_numpy()[:1]
     count = np.array([part.height])
-    table = _table(unit, code, count, solution[:1], solution[1:], frame)
+    table = _table(unit, code, count, solution[:, 0], solution[:, 1], frame)
     component = part["component"].mode(maintain_order=False).sort().head(1)
     return _with_z(
         table.with_columns(
-            pl.Series("sigma", _sigma(design, weights, scale, prior)[:1]),
+            pl.Series("sigma", uncertainty(system, weights, scale, _PRIOR)),
             component.alias("component"),
             _agree(none, weights, 1),
         )
@@ -240,54 +237,3 @@ def _along(frame: Floats, at: NDArray[np.int64], east: Floats, north: Floats) ->
     east_0, north_0, axis_east, axis_north = frame
     along: Floats = (east - east_0[at]) * axis_east[at] + (north - north_0[at]) * axis_north[at]
     return along / 1000.0
-
-
-def _design(
-    a: NDArray[np.int64], b: NDArray[np.int64], n: int, along_a: Floats, along_b: Floats
-) -> csr_matrix:
-    """Rows: crossovers. Columns: n constants, then n drifts."""
-    row = np.arange(a.size)
-    one = np.ones(a.size)
-    values = np.concatenate([one, -one, along_a, -along_b])
-    columns = np.concatenate([a, b, n + a, n + b])
-    return coo_matrix((values, (np.tile(row, 4), columns)), shape=(a.size, 2 * n)).tocsr()
-
-
-def _huber(design: csr_matrix, mistie: Floats, prior: Floats) -> tuple[Floats, Floats, float]:
-    """Solution, weights of the crossovers and scale (m) of the mis-ties, by reweighting."""
-    weights = np.ones(mistie.size)
-    solution = np.zeros(design.shape[1])
-    scale = _FLOOR
-    for _ in range(_ROUNDS):
-        residual = mistie - design @ solution
-        scale = max(_FLOOR, 1.4826 * float(np.median(np.abs(residual))))
-        weights = np.minimum(1.0, HUBER * scale / np.maximum(np.abs(residual), 1e-12))
-        root = np.sqrt(weights)
-        # The ridge counts in units of the mis-ties' scale, as a prior of so many metres.
-        system = vstack([diags_array(root) @ design, diags_array(scale * prior)]).tocsr()
-        right = np.concatenate([root * mistie, np.zeros(prior.size)])
-        before, solution = solution, lsmr(system, right, atol=1e-10, btol=1e-10, x0=solution)[0]
-        if np.abs(solution - before).max(initial=0.0) < 1e-3:
-            break
-    return solution, weights, scale
-
-
-def _sigma(design: csr_matrix, weights: Floats, scale: float, prior: Floats) -> Floats:
-    """Standard deviation of each unknown through the noise of the mis-ties alone.
-
-    The ridge's own uncertainty, which is that of the datum, stays out: with M the inverse of the
-    ridged normal matrix the covariance is M N M, and its diagonal M_ii - |ridge M_i|^2.
-    """
-    ridge = (scale * prior) ** 2
-    normal = (design.T @ diags_array(weights) @ design + diags_array(ridge)).tocsc()
-    solver = splu(normal)
-    n = ridge.size
-    variance = np.empty(n)
-    for first in range(0, n, _BATCH):
-        at = np.arange(first, min(first + _BATCH, n))
-        unit = np.zeros((n, at.size))
-        unit[at, at - first] = 1.0
-        inverse = solver.solve(unit)
-        variance[at] = inverse[at, at - first] - (ridge[:, None] * inverse**2).sum(axis=0)
-    floor = scale**2 / max(float(weights.sum()), 1.0)
-    return np.sqrt(np.maximum(scale**2 * variance, floor))
