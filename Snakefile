@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(workflow.basedir, "workflow", "scripts")))
 from bedsieve.config import validate as validate_config
 from bedsieve.errors import BedsieveError
 from bedsieve.plan import Plan
+from bedsieve.scheduling import lift_default_rate_limit
 
 
 configfile: "config/config.yaml"
@@ -60,3 +61,7 @@ rule all:
     default_target: True
     input:
         everything,
+
+
+onstart:
+    lift_default_rate_limit(workflow)

@@ -96,7 +96,7 @@ def test_estimates_grow_with_points_and_attempts() -> None:
     assert megabytes(1_000_000, 100, base=600, attempt=2) == 1050
     assert minutes(60_000_000, 1_000_000, attempt=1) == 7
     assert minutes(60_000_000, 1_000_000, attempt=2) == 14
-    assert (threads_for(1_999_999), threads_for(2_000_000)) == (1, 2)
+    assert (threads_for(4_999_999), threads_for(5_000_000)) == (1, 2)
 
 
 def test_a_reach_beyond_the_coverage_table_is_refused() -> None:

@@ -23,7 +23,7 @@ from bedsieve.ingest.sheet import (
 from bedsieve.tile_names import MAX_REACH, tile_index
 
 SEGMENT_MARGIN = 600.0  # what the segments detector sees beyond its reach (m)
-MANY_POINTS = 2_000_000  # from which a job is given two cores
+MANY_POINTS = 5_000_000  # from which a job is given two cores
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,27 @@
+"""How Snakemake itself is kept from costing more than the jobs that it runs.
+
+In: Snakemake's workflow, once its scheduler stands. Under a limit of submissions Snakemake looks for
+jobs again one time span after each look, whatever ended the wait: each job that ends starts another
+endless row of looks. With the default limit (100 jobs a second) 450 jobs of a run of 1,013 had it
+at 43 % of a core, more than any stage; without the limit it was below 6 %.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+DEFAULT_LIMIT = (100, 1)
+"""Jobs and seconds, where the command line and the profile set no ``max-jobs-per-timespan``."""
+
+
+def lift_default_rate_limit(workflow: Any) -> None:
+    """Drop the limit of submissions, unless the user or a profile set another than the default.
+
+    Parameters
+    ----------
+    workflow : snakemake.workflow.Workflow
+        In its ``onstart``: the scheduler exists and has not looked for jobs yet.
+    """
+    limit = workflow.scheduling_settings.max_jobs_per_timespan
+    if limit is not None and (limit.max_jobs, limit.timespan) == DEFAULT_LIMIT:
+        workflow.scheduler.job_rate_limiter = None
