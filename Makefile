@@ -11,6 +11,7 @@ CONFIG ?=
 REVIEW = $(RUN) python -m bedsieve.review
 OVERLAY = $(if $(CONFIG),--configfile $(CONFIG))
 DEMO := --configfile config/demo.yaml --cores $(CORES)
+PARALLEL := --numprocesses $(CORES) --dist worksteal
 QUALITY := results/quality/evaluation
 
 .DEFAULT_GOAL := help
@@ -54,10 +55,10 @@ quality: $(VENV)/runtime ## Measure the detectors where all is known (docs/quali
 	$(RUN) python -m bedsieve.evaluation.quality_page $(QUALITY) docs/quality.md
 
 test: $(VENV)/dev ## Run all tests
-	$(RUN) python -m pytest
+	$(RUN) python -m pytest $(PARALLEL)
 
 test-unit: $(VENV)/dev ## Run the unit tests only
-	$(RUN) python -m pytest tests/unit
+	$(RUN) python -m pytest $(PARALLEL) tests/unit
 
 test-slow: $(VENV)/dev ## Run the checks that take minutes each
 	$(RUN) python -m pytest -m slow

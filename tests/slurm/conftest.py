@@ -163,9 +163,7 @@ def here(cluster: Cluster, local: Project, tmp_path: Path) -> OnSlurm:
     """A copy of the finished demo, to be run through the profile."""
     folder = tmp_path / "demo"
     shutil.copytree(local.folder, folder, symlinks=True)
-    made = Project.__new__(Project)
-    made.folder, made.overlay = folder, local.overlay
-    return OnSlurm(made)
+    return OnSlurm(Project.at(folder))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -30,6 +31,13 @@ class Project:
                 shutil.copytree(source, folder / part, ignore=ignore, dirs_exist_ok=True)
             else:
                 shutil.copy2(source, folder / part)
+
+    @classmethod
+    def at(cls, folder: Path, overlay: str = "config/demo.yaml") -> Project:
+        """The project whose files are in `folder` already."""
+        made = cls.__new__(cls)
+        made.folder, made.overlay = folder, overlay
+        return made
 
     def configure(self, **sections: object) -> None:
         """Change sections of the overlay."""
@@ -118,10 +126,19 @@ def make_tiny(folder: Path) -> Project:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A small demo that has been run; tests must leave its results as they are, or work on a copy."""
-    made = make_tiny(tmp_path_factory.mktemp("finished"))
-    made.run()
-    return made
+    """A small demo that has been run; tests must leave its results as they are, or work on a copy.
+
+    The processes of a parallel test run share one: the first makes it, the others wait.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, done = shared / "finished", shared / "finished.done"
+    with (shared / "finished.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            make_tiny(folder).run()
+            done.touch()
+    return Project.at(folder)
 
 
 @pytest.fixture
@@ -129,9 +146,7 @@ def copied(finished: Project, tmp_path: Path) -> Project:
     """A copy of the finished demo, with dates and Snakemake's memory, to change at will."""
     folder = tmp_path / "copy"
     shutil.copytree(finished.folder, folder, symlinks=True)
-    made = Project.__new__(Project)
-    made.folder, made.overlay = folder, finished.overlay
-    return made
+    return Project.at(folder)
 
 
 def digests(folder: Path) -> dict[str, str]:
