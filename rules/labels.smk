@@ -50,7 +50,7 @@ rule label_accounting:
         env("graph")
     threads: 1
     resources:
-        mem_mb=600,
+        mem_mb=1000,
         runtime=5,
     params:
         code=code("label_accounting.py", "graph"),

@@ -84,7 +84,7 @@ rule ledger:
         env("report")
     threads: 1
     resources:
-        mem_mb=600,
+        mem_mb=1000,
         runtime=5,
     params:
         code=code("ledger.py", "report"),

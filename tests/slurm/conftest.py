@@ -68,8 +68,9 @@ class OnSlurm:
         text = self.profile.read_text()
         assert "my_account" in text
         self.profile.write_text(text.replace("my_account", ACCOUNT))
-        known = set(output("sacct", "-nX", "-o", "JobIDRaw").split())
-        self.known = known
+        # The GPUs are pretended: PyTorch finds none.
+        self.edit(lambda profile: profile.pop("config"))
+        self.known = set(output("sacct", "-nX", "-o", "JobIDRaw").split())
 
     def edit(self, change: Callable[[dict[str, Any]], None]) -> None:
         """Change the profile as a user would."""

@@ -90,7 +90,9 @@ class Project:
 
 
 def environment() -> dict[str, str]:
-    keep = {key: value for key, value in os.environ.items() if not key.startswith("SNAKEMAKE")}
+    """This environment without what would change how Snakemake runs or which package its scripts find."""
+    odd = ("SNAKEMAKE", "PYTHONPATH")
+    keep = {key: value for key, value in os.environ.items() if not key.startswith(odd)}
     return keep | {"COLUMNS": "200", "NO_COLOR": "1"}
 
 
