@@ -24,7 +24,7 @@ rule labels:
         code=code("labels.py", "graph"),
         tile_size=config["region"]["tile_size"],
         reach=PLAN.reach,
-        radius=config["crossovers"]["radius"],
+        crossovers={"radius": config["crossovers"]["radius"]},
         settings=config["labels"],
     message:
         "Label what double hits tell in tile {wildcards.tile}"

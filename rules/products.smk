@@ -58,7 +58,7 @@ rule survey_csv:
     params:
         code=code("survey_csv.py", "report"),
         members=MEMBERS,
-        surveys=SURVEY_NAMES,
+        surveys=neighbours,
     message:
         "Give {wildcards.survey} back with its scores"
     script:
