@@ -6,8 +6,9 @@ CORES ?= $(shell nproc 2>/dev/null || echo 2)
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)/workflow/scripts"
-# Which configuration `plan`, `verify` and `repair` are about: none for the whole of Bedmap.
+# Which configuration `plan`, `verify`, `repair` and `prune` are about: none for the whole of Bedmap.
 CONFIG ?=
+DELETE ?=
 REVIEW = $(RUN) python -m bedsieve.review
 OVERLAY = $(if $(CONFIG),--configfile $(CONFIG))
 DEMO := --configfile config/demo.yaml --cores $(CORES)
@@ -15,10 +16,10 @@ PARALLEL := --numprocesses $(CORES) --dist worksteal
 QUALITY := results/quality/evaluation
 
 .DEFAULT_GOAL := help
-.PHONY: help demo quality plan verify repair test test-unit test-slow test-slurm lint format bench report docs clean
+.PHONY: help demo quality plan verify repair prune test test-unit test-slow test-slurm test-slurm-all lint format bench report docs clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 # torch is named in the first call, so that no other package pulls another build of it.
 $(VENV)/runtime: requirements.txt
@@ -50,6 +51,10 @@ verify: $(VENV)/runtime ## Check every file of the results against its manifest 
 
 repair: $(VENV)/runtime ## Delete what is damaged and make it again (CONFIG as above)
 	$(REVIEW) repair $(OVERLAY) --cores $(CORES)
+
+prune: $(VENV)/runtime ## List files that nothing asks for now; DELETE=yes deletes them (CONFIG as above)
+	$(REVIEW) prune $(OVERLAY) $(if $(DELETE),--delete)
+
 quality: $(VENV)/runtime ## Measure the detectors where all is known (docs/quality.md)
 	$(RUN) snakemake --configfile config/quality.yaml --cores $(CORES) evaluation
 	$(RUN) python -m bedsieve.evaluation.quality_page $(QUALITY) docs/quality.md
@@ -63,8 +68,11 @@ test-unit: $(VENV)/dev ## Run the unit tests only
 test-slow: $(VENV)/dev ## Run the checks that take minutes each
 	$(RUN) python -m pytest -m slow
 
-test-slurm: $(VENV)/dev ## Run the tests on a SLURM of their own (root; installs Debian's packages)
+test-slurm: $(VENV)/dev ## Run the quick tests on a SLURM of their own (root; installs Debian's packages)
 	$(RUN) tests/slurm/run
+
+test-slurm-all: $(VENV)/dev ## Run all of them: every fault, and a run of more than 200 jobs
+	$(RUN) tests/slurm/run --all
 
 lint: $(VENV)/dev ## Check style, types, the workflow and the docs
 	$(RUN) ruff check .

@@ -18,8 +18,9 @@ TORCH, GPU = network_jobs(DEVICE)
 
 
 def code(script, env):
-    """A lazily computed digest of a script, all that it imports and its environment file."""
-    return lambda wildcards: code_digest(script, str(ENVS / f"{env}.yaml"))
+    """What a rule runs, in words that `snakemake -n` shows when it has changed, and its digest."""
+    said = f"code of {script}, of what it imports and of envs/{env}.yaml:"
+    return lambda wildcards: f"{said} {code_digest(script, str(ENVS / f'{env}.yaml'))}"
 
 
 def env(name):
@@ -102,6 +103,16 @@ def of_survey_tiles(name):
         )
 
     return paths
+
+
+def neighbours(wildcards):
+    """Names, by number, of the surveys that have points in the tiles of a survey."""
+    near = {
+        name
+        for tile in PLAN.tiles_of(wildcards.survey)
+        for name in PLAN.surveys_of(tile)
+    }
+    return {number: name for number, name in SURVEY_NAMES.items() if name in near}
 
 
 def of_all_tiles(name):

@@ -18,7 +18,7 @@ rule along_track:
         runtime=survey_minutes(1_000_000),
     params:
         code=code("along_track.py", "graph"),
-        floor=config["detectors"]["along_track"]["floor"],
+        settings=config["detectors"]["along_track"],
     message:
         "Compare each point of {wildcards.survey} with its neighbours along the track"
     script:

@@ -48,7 +48,7 @@ rule biased_lines:
         env("graph")
     threads: 1
     resources:
-        mem_mb=600,
+        mem_mb=1000,
         runtime=5,
     params:
         code=code("biased_lines.py", "graph"),

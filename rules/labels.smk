@@ -24,7 +24,7 @@ rule labels:
         code=code("labels.py", "graph"),
         tile_size=config["region"]["tile_size"],
         reach=PLAN.reach,
-        radius=config["crossovers"]["radius"],
+        crossovers={"radius": config["crossovers"]["radius"]},
         settings=config["labels"],
     message:
         "Label what double hits tell in tile {wildcards.tile}"
@@ -50,7 +50,7 @@ rule label_accounting:
         env("graph")
     threads: 1
     resources:
-        mem_mb=600,
+        mem_mb=1000,
         runtime=5,
     params:
         code=code("label_accounting.py", "graph"),

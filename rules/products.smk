@@ -58,7 +58,7 @@ rule survey_csv:
     params:
         code=code("survey_csv.py", "report"),
         members=MEMBERS,
-        surveys=SURVEY_NAMES,
+        surveys=neighbours,
     message:
         "Give {wildcards.survey} back with its scores"
     script:
@@ -84,7 +84,7 @@ rule ledger:
         env("report")
     threads: 1
     resources:
-        mem_mb=600,
+        mem_mb=1000,
         runtime=5,
     params:
         code=code("ledger.py", "report"),

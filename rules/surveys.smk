@@ -119,7 +119,7 @@ rule harmonise:
         scanned=lambda wildcards: PLAN.scanned_sha256(wildcards.survey),
         crs=config["region"]["crs"],
         covariates=config["covariates"],
-        split_on_angle=config["ingest"]["split_on_angle"],
+        settings=config["ingest"],
     message:
         "Harmonise {wildcards.survey}"
     script:

@@ -22,8 +22,7 @@ rule points:
     params:
         code=code("points.py", "graph"),
         tile_size=config["region"]["tile_size"],
-        hops=config["graph"]["hops"],
-        max_neighbour_distance=config["graph"]["max_neighbour_distance"],
+        graph={key: config["graph"][key] for key in ("hops", "max_neighbour_distance")},
         reach=PLAN.reach,
     message:
         "Gather the points of tile {wildcards.tile}"

@@ -7,13 +7,15 @@ import shutil
 import signal
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.slurm.cluster import Cluster, output, processes, title, wait
-from tests.slurm.conftest import GPU_STAND_IN, OnSlurm
-from tests.workflow.conftest import ROOT, Project, digests
+from tests.slurm.conftest import GPU_STAND_IN, OnSlurm, on_this_machine
+from tests.workflow.conftest import ROOT, Project, digests, make_tiny
 
 Tell = Callable[[str, OnSlurm, str], None]
 PRODUCTS = {"flagged", "summary", "maps", "profiles", "index"}
@@ -40,10 +42,8 @@ def same_files(on: OnSlurm, local: Project) -> None:
     assert not on.project.plan()
 
 
-def test_the_demo_runs_as_on_one_machine_with_gpu_rules_on_gpus(
-    here: OnSlurm, local: Project, tell: Tell
-) -> None:
-    # All but what `simulate` and `register` made, which come before a run.
+def check_whole_run(here: OnSlurm, local: Project) -> tuple[int, list[str]]:
+    """Run all but what `simulate` and `register` made; the number of jobs, and the rules that had GPUs."""
     results = here.project.path("results/demo")
     for folder in (results, results / "manifests"):
         for name in ("surveys", "tiles", "models", "products", "report", "logs", "benchmarks"):
@@ -71,9 +71,28 @@ def test_the_demo_runs_as_on_one_machine_with_gpu_rules_on_gpus(
     assert (
         sum(path.stat().st_size > 0 for path in here.project.path("slurm_logs").rglob("*.log")) == 0
     )
-    tell(f"none ({sum(plan.values())} jobs; {', '.join(on_gpus)} on GPUs)", here, SAME)
+    return sum(plan.values()), on_gpus
 
 
+def test_the_demo_runs_as_on_one_machine_with_gpu_rules_on_gpus(
+    here: OnSlurm, local: Project, tell: Tell
+) -> None:
+    jobs, on_gpus = check_whole_run(here, local)
+    tell(f"none ({jobs} jobs; {', '.join(on_gpus)} on GPUs)", here, SAME)
+
+
+@pytest.mark.slow
+def test_more_than_200_jobs_run_as_on_one_machine(
+    cluster: Cluster, tmp_path: Path, tell: Tell
+) -> None:
+    local = on_this_machine(make_tiny(tmp_path / "local", tile_size=20_000))
+    here = OnSlurm(local.copy(tmp_path / "demo"))
+    jobs, on_gpus = check_whole_run(here, local)
+    assert jobs > 200
+    tell(f"none ({jobs} jobs; {', '.join(on_gpus)} on GPUs)", here, SAME)
+
+
+@pytest.mark.slow
 def test_a_killed_node_is_left_out_and_its_job_runs_elsewhere(
     cluster: Cluster, half_done: OnSlurm, local: Project, tell: Tell
 ) -> None:
@@ -113,6 +132,7 @@ def test_a_job_out_of_memory_gets_more(half_done: OnSlurm, local: Project, tell:
     tell("a job runs out of memory", half_done, SAME)
 
 
+@pytest.mark.slow
 def test_a_job_past_its_time_gets_more(half_done: OnSlurm, local: Project, tell: Tell) -> None:
     half_done.resources("maps", runtime="1 if attempt < 2 else 60")
     process = half_done.start()
@@ -130,6 +150,7 @@ def test_a_job_past_its_time_gets_more(half_done: OnSlurm, local: Project, tell:
     tell("a job hangs past its time", half_done, SAME)
 
 
+@pytest.mark.slow
 def test_snakemake_killed_and_started_again(half_done: OnSlurm, local: Project, tell: Tell) -> None:
     process = half_done.start()
     half_done.wait_until_running()
@@ -147,6 +168,7 @@ def test_snakemake_killed_and_started_again(half_done: OnSlurm, local: Project, 
     tell("snakemake gets SIGKILL", half_done, f"{SAME}; computed twice: {again}")
 
 
+@pytest.mark.slow
 def test_the_controller_is_away_for_a_while(
     cluster: Cluster, half_done: OnSlurm, local: Project, tell: Tell
 ) -> None:

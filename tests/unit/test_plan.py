@@ -92,8 +92,8 @@ def test_provisional_coverage_is_told_apart(tmp_path: Path) -> None:
 
 
 def test_estimates_grow_with_points_and_attempts() -> None:
-    assert megabytes(1_000_000, 100, base=600, attempt=1) == 700
-    assert megabytes(1_000_000, 100, base=600, attempt=2) == 1050
+    assert megabytes(1_000_000, 100, base=600, attempt=1) == 1100
+    assert megabytes(1_000_000, 100, base=600, attempt=2) == 1650
     assert minutes(60_000_000, 1_000_000, attempt=1) == 7
     assert minutes(60_000_000, 1_000_000, attempt=2) == 14
     assert (threads_for(4_999_999), threads_for(5_000_000)) == (1, 2)

@@ -13,6 +13,7 @@ import pytest
 
 from bedsieve.errors import InputError
 from bedsieve.provenance import check
+from bedsieve.provenance.orphans import delete_orphans, find_orphans, note_orphans
 from bedsieve.provenance.record import (
     digest,
     find_seed,
@@ -55,7 +56,7 @@ def job(output: str, *inputs: str, rule: str = "r", **params: Any) -> SimpleName
         log=["results/a/logs/r/x.log"],
         input=list(inputs),
         output=[output],
-        params=Named(code="c0de", **params),
+        params=Named(code="code of r.py: c0de", **params),
     )
 
 
@@ -228,6 +229,26 @@ def test_a_model_that_would_come_out_differently_is_not_deleted(
     with pytest.raises(InputError, match=r"weights: this model is damaged.*models\.version"):
         check.delete(found, manifests, RESULTS)
     assert Path("results/a/models/v1/d/manifest.json").exists()
+
+
+def test_files_that_nothing_asks_for_are_left_over(chain: dict[str, dict[str, Any]]) -> None:
+    kept = put("results/a/tiles/x0_y0/points.parquet", "kept")
+    gone = put("results/a/tiles/x1_y0/points.parquet", "gone")
+    own = put("results/a/products/my_own_notes.txt", "mine")
+    for name in (kept, gone):
+        write_manifests(job(name, "raw.csv"))
+    manifests = check.read_manifests(RESULTS)
+    # Neither models nor what was made on request, nor the user's file.
+    assert find_orphans(manifests, {kept}, RESULTS) == [gone]
+    assert [str(found) for found in note_orphans([gone])] == [
+        f"note: {gone}: nothing asks for it now; `make prune` lists what can go"
+    ]
+    delete_orphans([gone], RESULTS)
+    assert not Path(gone).parent.exists()
+    assert not manifest_path(RESULTS, gone).parent.exists()
+    assert Path(kept).exists()
+    assert Path(own).exists()
+    assert gone not in check.read_manifests(RESULTS)
 
 
 def test_a_broken_manifest_and_an_empty_folder_are_named(chain: dict[str, dict[str, Any]]) -> None:

@@ -88,10 +88,17 @@ class Project:
         """Scan all surveys and write their coverage."""
         self.run("register", *arguments)
 
+    def copy(self, folder: Path) -> Project:
+        """A copy with dates and Snakemake's memory, to change at will."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Project.at(folder, self.overlay)
+
 
 def environment() -> dict[str, str]:
+    """This environment, without settings of Snakemake's; scripts find the checkout's package, whose kernels are compiled."""
     keep = {key: value for key, value in os.environ.items() if not key.startswith("SNAKEMAKE")}
-    return keep | {"COLUMNS": "200", "NO_COLOR": "1"}
+    package = str(ROOT / "workflow" / "scripts")
+    return keep | {"COLUMNS": "200", "NO_COLOR": "1", "PYTHONPATH": package}
 
 
 def job_counts(output: str) -> Counter[str]:
@@ -116,10 +123,14 @@ def tiny(tmp_path: Path) -> Project:
     return make_tiny(tmp_path)
 
 
-def make_tiny(folder: Path) -> Project:
+def make_tiny(folder: Path, tile_size: int = 50_000) -> Project:
     """A small demo in a folder of its own, registered but not run."""
     made = Project(folder)
-    made.configure(simulate={"seed": 3, "size": "tiny"}, paths={"coverage": "config/tiny.tsv"})
+    made.configure(
+        region={"tile_size": tile_size},
+        simulate={"seed": 3, "size": "tiny"},
+        paths={"coverage": "config/tiny.tsv"},
+    )
     made.register()
     return made
 
@@ -144,9 +155,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture
 def copied(finished: Project, tmp_path: Path) -> Project:
     """A copy of the finished demo, with dates and Snakemake's memory, to change at will."""
-    folder = tmp_path / "copy"
-    shutil.copytree(finished.folder, folder, symlinks=True)
-    return Project.at(folder)
+    return finished.copy(tmp_path / "copy")
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -154,7 +154,7 @@ def test_a_changed_parameter_and_input_are_named(copied: Project) -> None:
     raw.write_text(raw.read_text() + "\n")
     done = review(copied, "verify")
     assert done.returncode == 1
-    assert "its parameter floor was 100 and is 50 now" in done.stdout
+    assert "its parameter settings was {'floor': 100} and is {'floor': 50} now" in done.stdout
     assert f"damaged: resources/demo/raw/{raw.name}" in done.stdout
 
 
@@ -200,3 +200,13 @@ def test_a_hostile_name_stops_before_anything_runs(project: Project, name: str) 
     assert f"surveys.tsv:2: survey {name!r} cannot be used. Write a name of letters" in done.stdout
     assert not list(project.folder.rglob("owned"))
     assert not project.path("results").exists()
+
+
+def test_the_cluster_profile_tells_networks_to_use_the_gpus_that_it_gives(project: Project) -> None:
+    surveys, tiles = tables(ROOT / "config" / "demo")
+    cluster = ("--workflow-profile", "profiles/slurm")
+    assert project.plan(*cluster) == expected(surveys, tiles, simulate=1)
+    assert yaml.safe_load(PROFILE["config"]["models"]) == {"device": "gpu"}
+    profile = project.path("profiles/slurm/config.yaml")
+    profile.write_text(profile.read_text().replace("device: gpu", "device: tpu"))
+    assert "'tpu' at models.device is unknown" in project.snakemake("--dry-run", *cluster).stdout

@@ -116,24 +116,6 @@ def test_snakemake_report_builds(copied: Project) -> None:
         assert words in page
 
 
-def test_a_detectors_parameter_reruns_what_depends_on_it_and_no_more(copied: Project) -> None:
-    copied.configure(detectors={"along_track": {"floor": 50}})
-    tiles = len(list(copied.path("results/demo/tiles").iterdir()))
-    once = dict.fromkeys(
-        ("all", "flagged", "summary", "maps", "profiles", "index", "views", "biased_lines"), 1
-    )
-    expected = {"along_track": SURVEYS, "ensemble": tiles, "survey_csv": SURVEYS} | once
-    assert copied.plan() == Counter(expected)
-    assert "Params have changed" in copied.run("--dry-run")
-
-
-def test_an_edited_module_reruns_the_rules_that_reach_it(copied: Project) -> None:
-    module = copied.path("workflow/scripts/bedsieve/products/cartography.py")
-    module.write_text(module.read_text() + "\n# edited\n")
-    once = ("maps", "profiles", "gnn_training", "views", "index", "all")
-    assert copied.plan() == Counter(dict.fromkeys(once, 1))
-
-
 def test_moving_dates_of_scripts_reruns_nothing_when_bytes_are_equal(copied: Project) -> None:
     for path in copied.path("workflow").rglob("*.py"):
         os.utime(path)

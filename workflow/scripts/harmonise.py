@@ -18,7 +18,7 @@ with job(snakemake.log[0], snakemake.threads):
         covariates=Covariates.from_config(snakemake.params.covariates, snakemake.params.crs),
         expected_sha256=snakemake.params.scanned,
         order=sheet["order"],
-        split_on_angle=snakemake.params.split_on_angle,
+        **snakemake.params.settings,
         sheet=sheet,
         threads=snakemake.threads,
     )

@@ -16,6 +16,6 @@ with job(snakemake.log[0], snakemake.threads):
         tile=snakemake.wildcards.tile,
         tile_size=snakemake.params.tile_size,
         reach=snakemake.params.reach,
-        radius=snakemake.params.radius,
+        radius=snakemake.params.crossovers["radius"],
         rules=Rules(**snakemake.params.settings),
     )

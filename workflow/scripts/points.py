@@ -10,7 +10,7 @@ with job(snakemake.log[0], snakemake.threads):
         tile=snakemake.wildcards.tile,
         tile_size=snakemake.params.tile_size,
         reach=snakemake.params.reach,
-        max_neighbour_distance=snakemake.params.max_neighbour_distance,
+        max_neighbour_distance=snakemake.params.graph["max_neighbour_distance"],
         points_path=snakemake.output.points,
         halo_path=snakemake.output.halo,
         duplicates_path=snakemake.output.duplicates,

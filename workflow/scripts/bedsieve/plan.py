@@ -22,6 +22,8 @@ from bedsieve.ingest.sheet import (
 )
 from bedsieve.tile_names import MAX_REACH, tile_index
 
+# Two Snakemakes stand beside the script in a submission; jobs without room for them were killed on the test cluster.
+SNAKEMAKE_MB = 400
 SEGMENT_MARGIN = 600.0  # what the segments detector sees beyond its reach (m)
 MANY_POINTS = 5_000_000  # from which a job is given two cores
 
@@ -235,8 +237,12 @@ def _place(tile: str) -> tuple[int, int]:
 
 
 def megabytes(points: int, bytes_per_point: float, base: int, attempt: int) -> int:
-    """Memory to ask for, in MB: a base and a share a point, half as much again at each further attempt."""
-    return math.ceil((base + points * bytes_per_point / 1e6) * (1 + 0.5 * (attempt - 1)))
+    """Memory to ask for, in MB: a base and a share a point, half as much again at each further attempt.
+
+    What Snakemake itself takes within a submission comes on top.
+    """
+    needed = SNAKEMAKE_MB + base + points * bytes_per_point / 1e6
+    return math.ceil(needed * (1 + 0.5 * (attempt - 1)))
 
 
 def minutes(points: int, points_per_second: float, attempt: int) -> int:

@@ -74,7 +74,7 @@ def write_manifests(job: Any) -> None:
         "format": FORMAT,
         "rule": job.rule,
         "inputs": input_hashes(results, map(str, job.input)),
-        "code": params.pop("code", None),
+        "code": code_of(params),
         "params": params,
         "config": digest(params),
         "packages": packages(),
@@ -111,6 +111,12 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
         return None
     whole = isinstance(document, dict) and document.get("format") == FORMAT and "sha256" in document
     return document if whole else None
+
+
+def code_of(params: dict[str, Any]) -> str | None:
+    """Take the parameter `code` out of a job's parameters: its last word, the digest. None if there is none."""
+    said = params.pop("code", None)
+    return None if said is None else str(said).split()[-1]
 
 
 def digest(params: Mapping[str, Any]) -> str:

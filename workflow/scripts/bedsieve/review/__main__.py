@@ -1,8 +1,9 @@
-"""Show a plan, check what was made without running anything, or make again what is damaged.
+"""Show a plan, check what was made without running anything, make again what is damaged, or delete what is left over.
 
 python -m bedsieve.review plan [--configfile FILE ...] [--pictures FOLDER]
 python -m bedsieve.review verify [--configfile FILE ...]
 python -m bedsieve.review repair [--configfile FILE ...] [--cores N]
+python -m bedsieve.review prune [--configfile FILE ...] [--delete]
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from bedsieve.errors import BedsieveError
 from bedsieve.files import write_text
 from bedsieve.provenance import check
+from bedsieve.provenance.orphans import delete_orphans, find_orphans, note_orphans
 from bedsieve.review.jobs import Planned, planned_jobs
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -28,10 +30,11 @@ _SHOWN = 40
 def main(arguments: list[str]) -> int:
     """Run a command; 0 if all is well."""
     parser = argparse.ArgumentParser(prog="python -m bedsieve.review")
-    parser.add_argument("command", choices=("plan", "verify", "repair"))
+    parser.add_argument("command", choices=("plan", "verify", "repair", "prune"))
     parser.add_argument("--configfile", nargs="+", type=Path, default=[])
     parser.add_argument("--pictures", type=Path, help="draw the graphs of rules and files there")
     parser.add_argument("--cores", default="all", help="cores of the run that repairs")
+    parser.add_argument("--delete", action="store_true", help="delete what `prune` lists")
     asked = parser.parse_args(arguments)
     try:
         plan = planned_jobs(ROOT / "Snakefile", asked.configfile)
@@ -39,6 +42,8 @@ def main(arguments: list[str]) -> int:
             return show_plan(plan, asked.pictures)
         if asked.command == "verify":
             return verify(plan)
+        if asked.command == "prune":
+            return prune(plan, asked.delete)
         return repair(plan, asked.configfile, asked.cores)
     except BedsieveError as error:
         print(f"bedsieve: {error}", file=sys.stderr)
@@ -89,19 +94,41 @@ def repair(plan: Planned, configfiles: list[Path], cores: str) -> int:
     return subprocess.run(command, check=False).returncode
 
 
+def prune(plan: Planned, delete: bool) -> int:
+    """List the files that nothing asks for now, and delete them if told to; 0."""
+    names = find_orphans(check.read_manifests(plan.results), _outputs(plan), plan.results)
+    for name in names:
+        print(name)
+    if not names:
+        print("Nothing is left over.")
+    elif delete:
+        delete_orphans(names, plan.results)
+        print(f"Deleted {len(names)} files.")
+    else:
+        print(f"Nothing asks for these {len(names)} files now. Delete them: make prune DELETE=yes")
+    return 0
+
+
+def _outputs(plan: Planned) -> set[str]:
+    return {name for job in plan.jobs for name in job.outputs}
+
+
 def _findings(plan: Planned) -> tuple[list[check.Finding], check.Manifests]:
     manifests = check.read_manifests(plan.results)
     stands = check.hash_files(manifests, os.cpu_count() or 1)
     expected = {
         name: check.Expected(job.code, job.params) for job in plan.jobs for name in job.outputs
     }
+    orphans = find_orphans(manifests, _outputs(plan), plan.results)
+    asked_for = {name: about for name, about in manifests.items() if name not in set(orphans)}
     findings = [
-        *check.check_files(manifests, stands),
-        *check.check_plan(manifests, expected),
-        *check.check_packages(manifests, _installed(manifests)),
+        *check.check_files(asked_for, stands),
+        *check.check_plan(asked_for, expected),
+        *check.check_packages(asked_for, _installed(asked_for)),
+        *note_orphans(orphans),
     ]
     show_findings(findings, len(manifests))
-    return findings, manifests
+    return findings, asked_for
 
 
 def show_findings(findings: list[check.Finding], files: int) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from bedsieve.errors import BedsieveError
 from bedsieve.plan import Plan
-from bedsieve.provenance.record import plain
+from bedsieve.provenance.record import code_of, plain
 
 # At this attempt a rule's minutes are multiplied by 2^20, so that rounding them up no longer matters.
 _LATE = 21
@@ -123,7 +123,7 @@ def _job(job: Any, plan: Plan, runs: bool, needs: Any, place: dict[Any, int]) ->
         inputs=tuple(sorted(map(str, job.input))),
         outputs=tuple(map(str, job.output)),
         benchmark=str(job.benchmark) if job.benchmark else None,
-        code=params.pop("code", None),
+        code=code_of(params),
         params=params,
         points=_points(dict(job.wildcards.items()), plan, work is not None),
         mem_mb=mem_mb,
