@@ -50,7 +50,7 @@ rule misties:
         f"{RESULTS}/benchmarks/misties.tsv"
     conda:
         env("graph")
-    threads: 2
+    threads: 1
     resources:
         mem_mb=all_mb(20, base=1000),
         runtime=all_minutes(1_000_000),
@@ -86,7 +86,7 @@ rule biases:
         f"{RESULTS}/benchmarks/biases.tsv"
     conda:
         env("graph")
-    threads: 2
+    threads: 1
     resources:
         mem_mb=all_mb(20, base=1000),
         runtime=all_minutes(1_000_000),

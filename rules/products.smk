@@ -106,7 +106,7 @@ rule flagged:
         f"{RESULTS}/benchmarks/flagged.tsv"
     conda:
         env("report")
-    threads: 2
+    threads: 1
     resources:
         mem_mb=all_mb(40, base=1000),
         runtime=all_minutes(1_000_000),
@@ -145,7 +145,7 @@ rule summary:
         f"{RESULTS}/benchmarks/summary.tsv"
     conda:
         env("report")
-    threads: 2
+    threads: 1
     resources:
         mem_mb=all_mb(20, base=1000),
         runtime=all_minutes(1_000_000),
@@ -180,7 +180,7 @@ rule maps:
         f"{RESULTS}/benchmarks/maps.tsv"
     conda:
         env("report")
-    threads: 2
+    threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: megabytes(0, 0, 4000, attempt),
         runtime=all_minutes(500_000),
@@ -215,7 +215,7 @@ rule profiles:
         f"{RESULTS}/benchmarks/profiles.tsv"
     conda:
         env("report")
-    threads: 2
+    threads: 1
     resources:
         mem_mb=all_mb(20, base=2000),
         runtime=all_minutes(1_000_000),
@@ -287,7 +287,7 @@ rule views:
         f"{RESULTS}/benchmarks/views.tsv"
     conda:
         env("report")
-    threads: 2
+    threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: megabytes(
             max(map(PLAN.points_of_tile, PLAN.tiles)), 400, 1500, attempt

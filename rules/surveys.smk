@@ -65,7 +65,7 @@ rule scan:
         f"{RESULTS}/benchmarks/scan/{{survey}}.tsv"
     conda:
         env("geo")
-    threads: 2
+    threads: survey_threads
     resources:
         mem_mb=lambda wildcards, attempt: megabytes(0, 0, 1000, attempt),
         runtime=survey_minutes(400_000),

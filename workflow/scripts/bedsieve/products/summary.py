@@ -57,14 +57,14 @@ class Tally:
     above: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(ABOVE), np.int64))
     codes: dict[str, int] = field(default_factory=dict)
 
-    def add(self, scores: NDArray[np.float32], residual: NDArray[np.float64]) -> None:
-        """Count points that have a score; `residual` in metres, NaN where unknown."""
+    def add(self, scores: NDArray[np.float32], residual_bin: NDArray[np.int64]) -> None:
+        """Count points that have a score; `residual_bin` from `bin_of`, -1 where unknown."""
         band = band_of(scores)
         self.bands += np.bincount(band, minlength=len(BANDS) - 1)
         for k, threshold in enumerate(ABOVE):
             self.above[k] += np.count_nonzero(scores >= np.float32(threshold))
-        known = ~np.isnan(residual)
-        flat = band[known] * _BINS + _bin_of(np.abs(residual[known]))
+        known = residual_bin >= 0
+        flat = band[known] * _BINS + residual_bin[known]
         self.residuals += np.bincount(flat, minlength=self.residuals.size).reshape(-1, _BINS)
 
     def count_codes(self, codes: pl.Series) -> None:
@@ -155,9 +155,13 @@ def band_of(scores: NDArray[np.float32]) -> NDArray[np.int64]:
     return np.searchsorted(inner, scores, side="right").astype(np.int64)
 
 
-def _bin_of(size: NDArray[np.float64]) -> NDArray[np.int64]:
-    decades = np.log10(np.maximum(size, _LEAST) / _LEAST)
-    return np.minimum((decades * _BINS_A_DECADE).astype(np.int64), _BINS - 1)
+def bin_of(residual: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Logarithmic bin of each residual (m); -1 where it is NaN."""
+    unknown = np.isnan(residual)
+    size = np.maximum(np.abs(np.where(unknown, 0, residual)).astype(np.float64), _LEAST)
+    decades = np.log10(size / _LEAST)
+    bins = np.minimum((decades * _BINS_A_DECADE).astype(np.int64), _BINS - 1)
+    return np.where(unknown, -1, bins)
 
 
 def _median(bins: NDArray[np.int64]) -> float | None:
@@ -175,14 +179,14 @@ def _tally(
     frame: pl.DataFrame, members: Mapping[str, Sequence[str | Path]], tallies: dict[str, Tally]
 ) -> None:
     ids = frame["point_id"].to_numpy()
-    residual = np.full(len(ids), np.nan)
+    residual_bin = np.full(len(ids), -1)
     if RESIDUAL_OF in members:
         found = values_at(ids, members[RESIDUAL_OF], ["residual"])["residual"]
-        residual = found.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        residual_bin = bin_of(found.cast(pl.Float32).fill_null(float("nan")).to_numpy())
     for name, tally in tallies.items():
         scores = frame["score" if name == ENSEMBLE else f"score_{name}"]
         missing = scores.is_null().to_numpy()
-        tally.add(scores.drop_nulls().to_numpy(), residual[~missing])
+        tally.add(scores.drop_nulls().to_numpy(), residual_bin[~missing])
         if name == ENSEMBLE:
             codes = pl.Series([NO_MEMBER]).extend_constant(NO_MEMBER, int(missing.sum()))[1:]
         else:
