@@ -71,7 +71,7 @@ def infer(
     with torch.inference_mode(), autocast(target, precision):
         for start in range(0, len(rows), block):
             part = slice(start, start + block)
-            near = sampler.block(rows[part], everyone, key=0)
+            near = sampler.block(rows[part], everyone, key=0, edges=net.gated)
             latent = block_state(net, sampler.features(near, target), near)
             logit[part] = net.head(latent).squeeze(1).float().cpu().numpy()
             if embedding:
