@@ -4,10 +4,10 @@ TUNING = f"{RESULTS}/tuning/{config['models']['version']}"
 
 rule tune_gnn_worker:
     input:
-        points=of_all_tiles("points.parquet"),
-        halo=of_all_tiles("halo.parquet"),
-        edges=of_all_tiles("edges.arrow"),
-        labels=of_all_tiles("labels.parquet"),
+        points=of_training_tiles("points.parquet"),
+        halo=of_training_tiles("halo.parquet"),
+        edges=of_training_tiles("edges.arrow"),
+        labels=of_training_tiles("labels.parquet"),
     output:
         f"{TUNING}/gnn_worker_{{worker}}.json",
     log:
