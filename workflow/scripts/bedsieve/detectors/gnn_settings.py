@@ -113,7 +113,7 @@ class GnnSettings:
     per_fold: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     device: str = "auto"
     precision: str = "auto"
-    inference_block: int = 32768
+    inference_block: int = 8192
 
     def __post_init__(self) -> None:
         if not self.widths or len(self.widths) != len(self.fanout):
