@@ -143,7 +143,7 @@ def _peer(net: nn.Module, x: torch.Tensor, hops: list[Any]) -> Callable[[], Any]
     return work
 
 
-class _Training:
+class TrainingStep:
     """One optimiser step of a network, on made labels."""
 
     def __init__(self, net: nn.Module, precision: str = "float32") -> None:
@@ -182,8 +182,8 @@ def _tree(graph: Graph, seeds: np.ndarray, rng: np.random.Generator) -> Block:
 def _training(graph: Graph) -> list[dict[str, Any]]:
     rng = np.random.default_rng(0)
     sampler, everyone = NeighbourSampler(graph), np.arange(len(graph.x))
-    tree, ours = _Training(ReferenceSage()), _Training(GatedSage())
-    half = _Training(GatedSage(), "bfloat16")
+    tree, ours = TrainingStep(ReferenceSage()), TrainingStep(GatedSage())
+    half = TrainingStep(GatedSage(), "bfloat16")
 
     def peer() -> None:
         seeds = rng.choice(everyone, TREE_SEEDS, replace=False)
@@ -191,12 +191,12 @@ def _training(graph: Graph) -> list[dict[str, Any]]:
         hops = _hops(block, "gated")
         tree.step(seeds, torch.from_numpy(graph.x[block.nodes]), hops, TREE_SEEDS)
 
-    def step(seeds: np.ndarray, training: _Training) -> None:
+    def step(seeds: np.ndarray, training: TrainingStep) -> None:
         block = sampler.block(seeds, STUDY.fanout, int(rng.integers(2**62)))
         training.step(seeds, sampler.features(block, torch.device("cpu")), block)
 
     runs = batches(everyone, STUDY.batch, rng, runs=8)
-    kinds: dict[str, tuple[Callable[[], np.ndarray], _Training]] = {
+    kinds: dict[str, tuple[Callable[[], np.ndarray], TrainingStep]] = {
         "random seeds": (lambda: rng.choice(everyone, STUDY.batch, replace=False), ours),
         "8 runs of space": (runs.pop, ours),
         "8 runs of space, bfloat16": (runs.pop, half),

@@ -161,6 +161,16 @@ def all_mb(bytes_per_point, base=600):
     )
 
 
+def graph_mb(bytes_per_point_of_a_tile, bytes_per_point, base):
+    """One tile at a time in memory, and a share of all points: a graph is mapped from disk, so less only slows."""
+    return lambda wildcards, attempt: megabytes(
+        max(map(PLAN.points_of_tile, PLAN.training_tiles), default=0),
+        bytes_per_point_of_a_tile,
+        base + PLAN.points() * bytes_per_point / 1e6,
+        attempt,
+    )
+
+
 def survey_threads(wildcards):
     return threads_for(PLAN.points_of_survey(wildcards.survey))
 

@@ -9,7 +9,7 @@ MAPS = {
         *(f"detector_{member}" for member in MEMBERS),
     ]
 }
-TRAINING = ["gnn"] if "gnn" in MEMBERS else []
+TRAINING = [network for network in ("gnn", "gae") if network in MEMBERS]
 # The comparison with a reference grid is made where one is configured.
 VIEWS = [
     *("counts", "logits", "confusion", "rates"),
@@ -263,6 +263,44 @@ rule gnn_training:
         "Tell how the graph network was trained"
     script:
         "../workflow/scripts/gnn_training.py"
+
+
+rule gae_training:
+    input:
+        curves=f"{MODELS}/gae/curves.tsv",
+        nodes=f"{MODELS}/gae/nodes.parquet",
+        strata=f"{MODELS}/gae/strata.json",
+        manifest=f"{MODELS}/gae/manifest.json",
+    output:
+        table=report(
+            f"{RESULTS}/products/gae_training.tsv",
+            caption="../report/gae_training.rst",
+            category="Training",
+            labels={"detector": "gae", "what": "training nodes"},
+        ),
+        curves=report(
+            f"{RESULTS}/products/gae_training.png",
+            caption="../report/gae_training.rst",
+            category="Training",
+            labels={"detector": "gae", "what": "loss curve"},
+        ),
+    log:
+        f"{RESULTS}/logs/gae_training.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/gae_training.tsv"
+    conda:
+        env("report")
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=5,
+    params:
+        code=code("gae_training.py", "report"),
+        region=config["region"]["name"],
+    message:
+        "Tell how the graph autoencoder was trained"
+    script:
+        "../workflow/scripts/gae_training.py"
 
 
 rule views:

@@ -81,7 +81,7 @@ if untrained("gnn"):
         threads: 2
         resources:
             **GPU,
-            mem_mb=all_mb(450, base=2000),
+            mem_mb=graph_mb(450, 100, base=3000),
             runtime=training_minutes(
                 config["detectors"]["gnn"], 30_000 if GPU else 1_500
             ),

@@ -4,10 +4,10 @@ TUNING = f"{RESULTS}/tuning/{config['models']['version']}"
 
 rule tune_gnn_worker:
     input:
-        points=of_all_tiles("points.parquet"),
-        halo=of_all_tiles("halo.parquet"),
-        edges=of_all_tiles("edges.arrow"),
-        labels=of_all_tiles("labels.parquet"),
+        points=of_training_tiles("points.parquet"),
+        halo=of_training_tiles("halo.parquet"),
+        edges=of_training_tiles("edges.arrow"),
+        labels=of_training_tiles("labels.parquet"),
     output:
         f"{TUNING}/gnn_worker_{{worker}}.json",
     log:
@@ -21,7 +21,7 @@ rule tune_gnn_worker:
     threads: 2
     resources:
         **GPU,
-        mem_mb=all_mb(450, base=2000),
+        mem_mb=graph_mb(450, 100, base=3000),
         runtime=training_minutes(config["detectors"]["gnn"], 30_000 if GPU else 1_500),
     params:
         code=code("tune_gnn_worker.py", TORCH),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from bedsieve.detectors.nets import aggregation
+from bedsieve.detectors.nets import aggregation, kernel_threads
 from bedsieve.detectors.nets.aggregation import (
     gated_mean,
     gated_mean_torch,
@@ -143,7 +143,7 @@ def test_pieces_that_are_worked_out_twice_change_nothing(monkeypatch: pytest.Mon
 
 
 def test_threads_do_not_change_a_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aggregation, "_SMALL", 1)
+    monkeypatch.setattr(kernel_threads, "_SMALL", 1)
     graph = line_graph(500, seed=5)
     neighbour = torch.from_numpy(graph.neighbour)
     edge = torch.randn(500, 4, 2, generator=torch.Generator().manual_seed(0))

@@ -187,6 +187,20 @@ def test_another_seed_gives_other_weights(made, trained) -> None:
     assert not np.allclose(one["jump.weight"], two["jump.weight"])
 
 
+def test_a_rehearsal_stops_after_its_steps(made, trained, tmp_path: Path) -> None:
+    tiles, _ = trained
+    train_gnn(tiles, tmp_path / "long", {**SMALL, "epochs": 2}, seed=4)
+    long = pl.read_csv(tmp_path / "long" / "curves.tsv", separator="\t")
+    data = gather(tiles, GnnSettings.from_mapping(SMALL), 4)
+    seeds = ((data.region == 0) & (data.group >= -1) & ~data.validation).sum()
+    an_epoch = -(-int(seeds) // SMALL["batch"])
+    train_gnn(tiles, tmp_path / "short", {**SMALL, "steps": an_epoch + 1}, seed=4)
+    short = pl.read_csv(tmp_path / "short" / "curves.tsv", separator="\t").filter(fold="A")
+    assert short["epoch"].to_list() == [1, 2]
+    assert short["train"][0] == long["train"][0]
+    assert short["train"][1] != long["train"][1]
+
+
 def test_tiled_equals_untiled(made, trained, tmp_path: Path) -> None:
     points, _, label, _ = made
     tiles, model = trained

@@ -100,6 +100,23 @@ def test_a_trial_never_sees_the_region_that_its_model_scores(
     assert values[1][0] != values[1][1]
 
 
+def test_what_a_killed_worker_left_stops_nobody(
+    tiles: list[dict[str, Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bedsieve.detectors.gnn_tuning._GRACE", 3)
+    monkeypatch.chdir(tmp_path)
+    journal = Path("gnn.journal")
+    search(tiles, journal, 1)
+    # Killed while it held the lock, in the middle of a trial.
+    (tmp_path / "gnn.journal.lock").symlink_to(tmp_path / "gnn.journal")
+    left = [tmp_path / "gnn.A7.pt", tmp_path / ".gnn.A7.tmp-0123456789ab.pt"]
+    for path in left:
+        path.write_text("")
+    assert search(tiles, journal, 2) == {"A": 2, "B": 2}
+    write_best(journal, "AB", "v1", tmp_path / "o.yaml", tmp_path / "t.tsv")
+    assert not [path for path in left if path.exists()]
+
+
 def test_mistakes_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"per_fold\.A sets widths"):
         GnnSettings.from_mapping({"per_fold": {"A": {"widths": 3}}})

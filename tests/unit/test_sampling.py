@@ -64,6 +64,15 @@ def test_draws_depend_on_key_and_node_only() -> None:
     assert _edges_of(graph, one) != _edges_of(graph, sampler.block(np.arange(100), (2, 2), key=8))
 
 
+def test_edge_features_can_be_left_out() -> None:
+    sampler = NeighbourSampler(line_graph(200))
+    whole = sampler.block(np.arange(50), (3, 2), key=7)
+    bare = sampler.block(np.arange(50), (3, 2), key=7, edges=False)
+    assert np.array_equal(bare.nodes, whole.nodes)
+    assert np.array_equal(bare.neighbour, whole.neighbour)
+    assert bare.edge.shape == (0, 3, 2)
+
+
 def test_every_neighbour_is_drawn_equally_often() -> None:
     n, k, keys = 40, 8, 2500
     neighbour = np.tile(np.arange(1, k + 1, dtype=np.int32), (n, 1))

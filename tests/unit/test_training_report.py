@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from bedsieve.detectors.gnn_model import UNTRAINED as MODEL_UNTRAINED
 from bedsieve.detectors.gnn_version import CURVES
+from bedsieve.products.gae_training import draw_gae_curve, write_gae_table
 from bedsieve.products.training import (
     UNTRAINED,
     draw_curves,
@@ -70,4 +72,27 @@ def test_an_untrained_version_says_why(tmp_path: Path) -> None:
 def test_curves_are_drawn(model: Path, tmp_path: Path) -> None:
     picture = tmp_path / "curves.png"
     draw_curves(model, "Somewhere", picture)
+    assert 10_000 < picture.stat().st_size < 1_000_000
+
+
+def test_the_autoencoders_training_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "gae"
+    folder.mkdir()
+    rows = [f"{epoch}\t0.001\t{2 / epoch}" for epoch in (1, 2, 4)]
+    (folder / "curves.tsv").write_text("\n".join(["epoch\tlearning_rate\tloss", *rows, ""]))
+    nodes = {"stratum": [0, 1, 1, 1, 2, 2], "clean": [True, True, False, True, True, True]}
+    pl.DataFrame(nodes, schema_overrides={"stratum": pl.Int16}).write_parquet(
+        folder / "nodes.parquet"
+    )
+    strata = {"centres": [[0.0]] * 4, "clean_within_m": 87.654}
+    (folder / "strata.json").write_text(json.dumps(strata))
+    table, picture = tmp_path / "gae_training.tsv", tmp_path / "gae_training.png"
+    write_gae_table(folder, table)
+    head, row = (line.split("\t") for line in table.read_text().splitlines())
+    assert dict(zip(head, row, strict=True)) == {
+        "nodes": "6", "clean": "5", "strata": "4", "smallest_stratum": "0", "largest_stratum": "3",
+        "clean_within_m": "87.7", "epochs": "3", "first_loss": "2.0000", "last_loss": "0.5000",
+    }  # fmt: skip
+    assert training_notes([table]) == []
+    draw_gae_curve(folder, "Somewhere", picture)
     assert 10_000 < picture.stat().st_size < 1_000_000

@@ -158,7 +158,7 @@ def test_a_tile_takes_only_surveys_within_reach(project: Project) -> None:
 def test_the_graph_autoencoder_is_run_where_it_is_a_member(project: Project) -> None:
     members = ["along_track", "pca", "segments", "gnn", "gae"]
     two_surveys(project, ensemble={"members": members}, graph={"hops": 6})
-    assert project.plan() == expected(3, 3, gae=3, train_gae=1)
+    assert project.plan() == expected(3, 3, gae=3, train_gae=1, gae_training=1)
     project.configure(graph={"hops": 3})
     done = project.snakemake("--dry-run")
     assert done.returncode == 1

@@ -57,6 +57,24 @@ def replacing(target: str | Path) -> Iterator[Path]:
         raise
 
 
+@contextmanager
+def disk_errors(place: str | Path) -> Iterator[None]:
+    """Turn a full, read-only or forbidden disk into an error that names `place` and the remedy.
+
+    Raises
+    ------
+    BedsieveError
+        In the place of the operating system's error.
+    """
+    try:
+        yield
+    except OSError as error:
+        remedy = _disk_remedy(error)
+        if remedy is None:
+            raise
+        raise BedsieveError(f"{place}: cannot be written: {remedy}.") from error
+
+
 def _clear_leftovers(target: Path) -> None:
     """Remove the partial files and scratch folders of jobs for `target` that were killed."""
     for suffix in (target.suffix, ".scratch"):

@@ -3,7 +3,7 @@
 In: tiles (points, halo, edges). Out: one compact graph with scaled features, the training nodes and
 which of them are clean. Who is drawn depends on point ids and the seed alone, so that neither the order
 of tiles nor their size matters. Three passes, one tile in memory at a time: who is clean and what the
-scale is; how many points each stratum has; the graph around those drawn.
+scale is; how many points each stratum has; the graph around those drawn, which grows on disk.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from bedsieve.detectors.disk_array import DiskArray
 from bedsieve.detectors.gae_features import RobustScale, Values, fit_scale, raw_features
 from bedsieve.detectors.gae_model import Tile, TileNodes, graph_of, read_tile
 from bedsieve.detectors.gae_settings import GaeSettings
@@ -36,7 +38,7 @@ class TrainingData:
     Parameters
     ----------
     graph : Graph
-        Features scaled; NaN where missing.
+        Features scaled; NaN where missing. Its arrays are mapped from disk.
     seeds : int64 ndarray (m,)
         Training nodes, rows of the graph in the order of space.
     clean : bool ndarray (m,)
@@ -65,7 +67,9 @@ class TrainingData:
         return sha.hexdigest()
 
 
-def gather(tiles: Sequence[Tile], settings: GaeSettings, seed: int) -> TrainingData:
+def gather(
+    tiles: Sequence[Tile], settings: GaeSettings, seed: int, scratch: str | Path | None = None
+) -> TrainingData:
     """Draw training nodes over all tiles, and take out the graph around them.
 
     Parameters
@@ -74,6 +78,8 @@ def gather(tiles: Sequence[Tile], settings: GaeSettings, seed: int) -> TrainingD
         Each with paths ``points``, ``halo`` and ``edges``.
     settings : GaeSettings
     seed : int
+    scratch : path-like, optional
+        Folder for the graph's arrays, about 60 bytes a node; see `DiskArray`.
 
     Raises
     ------
@@ -98,12 +104,11 @@ def gather(tiles: Sequence[Tile], settings: GaeSettings, seed: int) -> TrainingD
         caps.add(stratum_of(x[:, among], centres), _draw(core, seed, _SALT_NODES))
         progress.advance(1)
     limits = caps.limits()
-    parts = []
+    joined = _Joined(scratch)
     for tile in tiles:
-        part = _part(read_tile(tile, settings), settings, scale, centres, limits, limit, seed)
-        parts.append(part)
+        joined.add(_part(read_tile(tile, settings), settings, scale, centres, limits, limit, seed))
         progress.advance(1)
-    data = _joined(parts, scale, centres, limit)
+    data = joined.data(scale, centres, limit)
     print(
         f"gae: {data.seeds.size} training nodes of {len(centres)} strata from {caps.size.sum()} "
         f"points, {int(data.clean.sum())} of them within {limit:.1f} m of their neighbours.",
@@ -184,24 +189,34 @@ def _part(
     )
 
 
-def _joined(
-    parts: Sequence[_Part], scale: RobustScale, centres: Centres, limit: float
-) -> TrainingData:
-    offsets = np.cumsum([0] + [len(part.x) for part in parts])[:-1]
-    for part, offset in zip(parts, offsets, strict=True):
-        part.neighbour[part.neighbour >= 0] += np.int32(offset)
-    seeds = [part.seeds + offset for part, offset in zip(parts, offsets, strict=True)]
-    point_id, stratum, clean, x, neighbour = (
-        np.concatenate([getattr(part, name) for part in parts])
-        for name in ("point_id", "stratum", "clean", "x", "neighbour")
-    )
-    nodes = pl.DataFrame({"point_id": point_id, "stratum": stratum, "clean": clean})
-    return TrainingData(
-        graph_of(x, neighbour),
-        np.concatenate(seeds),
-        clean,
-        nodes.sort("point_id"),
-        scale,
-        centres,
-        limit,
-    )
+class _Joined:
+    """Parts below one another: the graph on disk, the training nodes in memory."""
+
+    def __init__(self, folder: str | Path | None) -> None:
+        self.x, self.neighbour = DiskArray(folder), DiskArray(folder)
+        self.seeds: list[npt.NDArray[np.int64]] = []
+        self.tables: list[pl.DataFrame] = []
+        self.nodes = 0
+
+    def add(self, part: _Part) -> None:
+        """Append a tile's part, its nodes numbered on."""
+        part.neighbour[part.neighbour >= 0] += np.int32(self.nodes)
+        self.x.append(part.x)
+        self.neighbour.append(part.neighbour)
+        self.seeds.append(part.seeds + self.nodes)
+        columns = {"point_id": part.point_id, "stratum": part.stratum, "clean": part.clean}
+        self.tables.append(pl.DataFrame(columns))
+        self.nodes += len(part.x)
+
+    def data(self, scale: RobustScale, centres: Centres, limit: float) -> TrainingData:
+        """All parts as one graph."""
+        nodes = pl.concat(self.tables)
+        return TrainingData(
+            graph_of(self.x.mapped(), self.neighbour.mapped()),
+            np.concatenate(self.seeds),
+            nodes["clean"].to_numpy(),
+            nodes.sort("point_id"),
+            scale,
+            centres,
+            limit,
+        )

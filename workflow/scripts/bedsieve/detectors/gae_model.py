@@ -82,7 +82,7 @@ def read_tile(tile: Tile, settings: GaeSettings) -> TileNodes:
 
 
 def graph_of(x: npt.NDArray[np.float32], neighbour: npt.NDArray[np.int32]) -> Graph:
-    """A graph without edge features, which cost no memory here."""
+    """A graph without edge features; the zeros in their place cost no memory."""
     nothing = np.broadcast_to(np.float16(0), neighbour.shape)
     return Graph(x, neighbour, nothing, nothing, 1.0)
 
@@ -106,7 +106,7 @@ def residuals(
     with torch.inference_mode():
         for start in range(0, nodes.core, settings.inference_block):
             rows = np.arange(start, min(start + settings.inference_block, nodes.core))
-            block = sampler.block(rows, everyone, key=0)
+            block = sampler.block(rows, everyone, key=0, edges=False)
             rebuilt[rows] = net(sampler.features(block, target), block).cpu().numpy()
     thickness = nodes.points["ice_thickness"].to_numpy()[: nodes.core]
     return (thickness - scale.thickness(rebuilt)).astype(np.float32)

@@ -89,7 +89,7 @@ def train_gae(
         )
     chosen, where = GaeSettings.from_mapping(settings or {}), torch_device(device)
     print(f"gae: training on {where}.", flush=True)
-    data = gather(tiles, chosen, seed)
+    data = gather(tiles, chosen, seed, out_dir / "checkpoints")
     checkpoint = out_dir / "checkpoints" / "gae.pt"
     trained = train_network(data, chosen, seed, checkpoint, device=where, on_epoch=on_epoch)
     score = _score_scale(tiles, trained, data, chosen, where)

@@ -125,7 +125,7 @@ class _Run:
 
     def _step(self, rows: npt.NDArray[np.int64]) -> float:
         everyone = (self.settings.neighbours,) * self.settings.hops
-        block = self.sampler.block(rows, everyone, key=0)
+        block = self.sampler.block(rows, everyone, key=0, edges=False)
         x = self.sampler.features(block, self.device)
         clean = torch.from_numpy(self.clean[rows]).to(self.device)
         loss = masked_mse(self.net(torch.nan_to_num(x, nan=0.0), block), x[: rows.size], clean)

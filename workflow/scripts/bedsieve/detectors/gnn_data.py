@@ -3,33 +3,37 @@
 In: tiles (points, halo, edges, labels). Out: one compact graph with the seeds' neighbourhoods, and for
 each node its group, region and use. Everything drawn here depends on point ids and the seed alone, so
 that neither the order of tiles nor their size matters to who is drawn. Three passes over the tiles,
-one tile in memory at a time, since the whole of Bedmap does not fit.
+one tile in memory at a time, and the graph on disk, since that of the whole of Bedmap does not fit.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from bedsieve.detectors import node_features
+from bedsieve.detectors.disk_array import DiskArray
 from bedsieve.detectors.gnn_folds import Folds, find_folds, hashed
 from bedsieve.detectors.gnn_settings import GnnSettings
 from bedsieve.detectors.nets.losses import INLIER, OUTLIER, UNLABELLED
 from bedsieve.detectors.nets.sampling import Graph
 from bedsieve.detectors.tile_graph import reached, renumbered, tile_edges, tile_frame
 from bedsieve.errors import BedsieveError
+from bedsieve.progress import Progress
 
 Tile = Mapping[str, str | Path]
 Limits = dict[int, npt.NDArray[np.uint64]]
 CONTEXT = -2  # a node that is met as a neighbour only
 _PLACE = ("point_id", "survey_no", "east", "north")
 _SALT_UNLABELLED, _SALT_VALIDATION = 11, 12
+_SCALED = 1 << 18  # nodes scaled at a time
 _FEWEST = 5  # outlier seeds a region must have, so that training and validation both get some
 
 
@@ -44,7 +48,7 @@ class TrainingData:
     Parameters
     ----------
     graph : Graph
-        Features scaled.
+        Features scaled; its arrays are mapped from disk.
     point_id : uint64 ndarray (n,)
     group : int8 ndarray (n,)
         `OUTLIER`, `INLIER`, `UNLABELLED` or `CONTEXT`.
@@ -85,7 +89,9 @@ class TrainingData:
         return sha.hexdigest()
 
 
-def gather(tiles: Sequence[Tile], settings: GnnSettings, seed: int) -> TrainingData:
+def gather(
+    tiles: Sequence[Tile], settings: GnnSettings, seed: int, scratch: str | Path | None = None
+) -> TrainingData:
     """Choose seeds over all tiles, take out the graph around them and scale its features.
 
     Parameters
@@ -94,6 +100,8 @@ def gather(tiles: Sequence[Tile], settings: GnnSettings, seed: int) -> TrainingD
         Each with paths ``points``, ``halo``, ``edges`` and ``labels``.
     settings : GnnSettings
     seed : int
+    scratch : path-like, optional
+        Folder for the graph's arrays, about 190 bytes a node; see `DiskArray`.
 
     Raises
     ------
@@ -103,9 +111,12 @@ def gather(tiles: Sequence[Tile], settings: GnnSettings, seed: int) -> TrainingD
         If the edges serve fewer hops than the network has layers.
     """
     tiles = sorted(tiles, key=lambda tile: str(tile["points"]))
-    labelled = pl.concat([_labelled(tile) for tile in tiles]).unique(
-        "point_id", maintain_order=True
-    )
+    progress = Progress("gnn: gathering", 3 * len(tiles), "tile passes")
+    found = []
+    for tile in tiles:
+        found.append(_labelled(tile))
+        progress.advance(1)
+    labelled = pl.concat(found).unique("point_id", maintain_order=True)
     outliers = labelled.filter(pl.col("label") == OUTLIER)
     if outliers.height < _FEWEST * settings.n_folds:
         raise TooFewLabelsError(f"{outliers.height} outlier labels are too few to learn from.")
@@ -113,10 +124,13 @@ def gather(tiles: Sequence[Tile], settings: GnnSettings, seed: int) -> TrainingD
     _check_regions(labelled, folds)
     limits = {
         **_validation_limits(labelled, folds, settings, seed),
-        UNLABELLED: _unlabelled_limits(tiles, folds, settings, seed),
+        UNLABELLED: _unlabelled_limits(tiles, folds, settings, seed, progress),
     }
-    parts = [_part(tile, folds, limits, settings, seed) for tile in tiles]
-    return _scaled(_joined([part for part in parts if part is not None], folds))
+    joined = _Joined(scratch)
+    for tile in tiles:
+        joined.add(_part(tile, folds, limits, settings, seed))
+        progress.advance(1)
+    return _scaled(joined.data(folds))
 
 
 def _labelled(tile: Tile) -> pl.DataFrame:
@@ -154,7 +168,7 @@ def _validation_limits(
 
 
 def _unlabelled_limits(
-    tiles: Sequence[Tile], folds: Folds, settings: GnnSettings, seed: int
+    tiles: Sequence[Tile], folds: Folds, settings: GnnSettings, seed: int, progress: Progress
 ) -> npt.NDArray[np.uint64]:
     """Per region the hash up to which unlabelled points are taken: the cap's lowest."""
     cap = max(1, settings.unlabelled // (folds.count - 1))
@@ -168,6 +182,7 @@ def _unlabelled_limits(
         for number in range(folds.count):
             both = np.concatenate([lowest[number], draw[region == number]])
             lowest[number] = np.partition(both, cap - 1)[:cap] if both.size > cap else both
+        progress.advance(1)
     return np.array([part.max() if part.size else 0 for part in lowest], np.uint64)
 
 
@@ -223,23 +238,37 @@ def _part(
     )
 
 
-def _joined(parts: Sequence[_Part], folds: Folds) -> TrainingData:
-    sizes = np.cumsum([0] + [part.point_id.size for part in parts])
-    for part, offset in zip(parts, sizes[:-1], strict=True):
-        part.neighbour[part.neighbour >= 0] += np.int32(offset)
-    names = ("x", "neighbour", "log1p_dist", "log_slope")
-    x, neighbour, distance, slope = (np.concatenate([getattr(p, n) for p in parts]) for n in names)
-    seed = np.concatenate([part.group for part in parts]) != CONTEXT
-    scaler = node_features.fit_scaler(x[seed], slope[seed][neighbour[seed] >= 0])
-    return TrainingData(
-        Graph(x, neighbour, distance, slope, scaler.g_scale),
-        np.concatenate([part.point_id for part in parts]),
-        np.concatenate([part.group for part in parts]),
-        np.concatenate([part.region for part in parts]),
-        np.concatenate([part.validation for part in parts]),
-        folds,
-        scaler,
-    )
+class _Joined:
+    """Parts below one another: what is large on disk, what is asked for everywhere in memory."""
+
+    _SMALL = ("point_id", "group", "region", "validation")
+
+    def __init__(self, folder: str | Path | None) -> None:
+        large = ("x", "neighbour", "log1p_dist", "log_slope")
+        self.large = {name: DiskArray(folder) for name in large}
+        self.small: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in self._SMALL}
+        self.nodes = 0
+
+    def add(self, part: _Part | None) -> None:
+        """Append a tile's part, its neighbours numbered on; nothing for a tile without seeds."""
+        if part is None:
+            return
+        part.neighbour[part.neighbour >= 0] += np.int32(self.nodes)
+        for name, array in self.large.items():
+            array.append(getattr(part, name))
+        for name, arrays in self.small.items():
+            arrays.append(getattr(part, name))
+        self.nodes += part.point_id.size
+
+    def data(self, folds: Folds) -> TrainingData:
+        """All parts as one graph, features as they are."""
+        x, neighbour, distance, slope = (array.mapped() for array in self.large.values())
+        small = {name: np.concatenate(arrays) for name, arrays in self.small.items()}
+        seed = np.flatnonzero(small["group"] != CONTEXT)
+        scaler = node_features.fit_scaler(x[seed], slope[seed][neighbour[seed] >= 0])
+        print(f"gnn: {seed.size:,} seeds in a graph of {self.nodes:,} nodes.", flush=True)
+        graph = Graph(x, neighbour, distance, slope, scaler.g_scale)
+        return TrainingData(graph, **small, folds=folds, scaler=scaler)
 
 
 def _scaled(data: TrainingData) -> TrainingData:
@@ -248,8 +277,9 @@ def _scaled(data: TrainingData) -> TrainingData:
             f"gnn: no training point has {', '.join(data.scaler.absent)}; they are left out (0).",
             flush=True,
         )
-    x = data.scaler.apply(np.asarray(data.graph.x, np.float32))
-    return replace(data, graph=replace(data.graph, x=x))
+    for start in range(0, len(data.graph.x), _SCALED):
+        data.scaler.apply(data.graph.x[start : start + _SCALED])  # type: ignore[arg-type]
+    return data
 
 
 def _salt(seed: int, purpose: int) -> int:

@@ -49,6 +49,9 @@ class GnnSettings:
         Of AdamW.
     epochs, patience : int
         At most so many epochs; stop after so many without gain.
+    steps : int or None
+        At most so many steps of the optimiser, for a rehearsal of what training costs; None for as many
+        as the epochs take.
     min_delta : float
         What counts as a gain of the validation loss.
     gradient_clip : float
@@ -93,6 +96,7 @@ class GnnSettings:
     weight_decay: float = 3.19e-5
     epochs: int = 120
     patience: int = 10
+    steps: int | None = None
     min_delta: float = 1e-4
     gradient_clip: float = 5.0
     ema: float = 0.999
@@ -109,7 +113,7 @@ class GnnSettings:
     per_fold: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     device: str = "auto"
     precision: str = "auto"
-    inference_block: int = 32768
+    inference_block: int = 8192
 
     def __post_init__(self) -> None:
         if not self.widths or len(self.widths) != len(self.fanout):

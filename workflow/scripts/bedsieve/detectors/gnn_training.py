@@ -32,7 +32,7 @@ from bedsieve.detectors.nets.losses import (
     Weights,
     semi_supervised_loss,
 )
-from bedsieve.detectors.nets.sampling import NeighbourSampler, batches
+from bedsieve.detectors.nets.sampling import Block, NeighbourSampler, batches
 from bedsieve.evaluation.metrics import Ranking, area_under_roc
 from bedsieve.files import replacing
 from bedsieve.progress import Progress
@@ -116,7 +116,7 @@ class _Run:
         usable = seen & (data.group != CONTEXT)
         self.train = np.flatnonzero(usable & ~data.validation)
         self.held = np.flatnonzero(usable & data.validation)
-        self.group = torch.from_numpy(data.group.astype(np.int64))
+        self.group = torch.from_numpy(data.group)
         torch.manual_seed(self._torch_seed(-1))
         self.net = build_network(settings).to(self.device)
         self.average = copy.deepcopy(self.net).eval()
@@ -140,9 +140,16 @@ class _Run:
     @property
     def finished(self) -> bool:
         waited = self.epoch - self.best_epoch
-        return self.epoch >= self.settings.epochs or (
-            self.epoch > 0 and waited >= self.settings.patience
+        return (
+            self.epoch >= self.settings.epochs
+            or (self.epoch > 0 and waited >= self.settings.patience)
+            or self._steps_left == 0
         )
+
+    @property
+    def _steps_left(self) -> int | None:
+        most = self.settings.steps
+        return None if most is None else most - self.step
 
     def _torch_seed(self, epoch: int) -> int:
         words = np.random.SeedSequence([self.seed, self.fold, epoch + 1]).generate_state(
@@ -151,12 +158,13 @@ class _Run:
         return int(words[0]) << 31 | int(words[1]) >> 1
 
     def one_epoch(self, progress: Progress) -> None:
-        """Train on every seed once, then validate."""
+        """Train on every seed once, or until the steps are used up; then validate."""
         rng = np.random.default_rng([self.seed, self.fold, self.epoch])
         torch.manual_seed(self._torch_seed(self.epoch))
         rate = self.optimizer.param_groups[0]["lr"]
         sums, seen = np.zeros(3), 0
-        for rows in batches(self.train, self.settings.batch, rng, self.settings.runs):
+        parts = batches(self.train, self.settings.batch, rng, self.settings.runs)
+        for rows in parts[: self._steps_left]:
             sums += rows.size * self._step(rows, key=int(rng.integers(2**62)))
             seen += rows.size
             progress.advance(rows.size)
@@ -167,14 +175,14 @@ class _Run:
         if gained:
             self.best, self.best_epoch = outlier + inlier, self.epoch
             self.best_weights = copy.deepcopy(self.average.state_dict())
-        parts = dict(zip(("outlier", "inlier", "unlabelled"), sums / max(seen, 1), strict=True))
+        losses = dict(zip(("outlier", "inlier", "unlabelled"), sums / max(seen, 1), strict=True))
         self.curves.append(
             {
                 "fold": self.letter,
                 "epoch": self.epoch,
                 "learning_rate": rate,
-                "train": float(sum(parts.values())),
-                **{f"train_{name}": float(value) for name, value in parts.items()},
+                "train": float(sum(losses.values())),
+                **{f"train_{name}": float(value) for name, value in losses.items()},
                 "validation": outlier + inlier,
                 "validation_outlier": outlier,
                 "validation_inlier": inlier,
@@ -185,7 +193,7 @@ class _Run:
 
     def _step(self, rows: npt.NDArray[np.int64], key: int) -> npt.NDArray[np.float64]:
         self.net.train()
-        block = self.sampler.block(rows, self.settings.fanout, key)
+        block = self._block(rows, key)
         x = self.sampler.features(block, self.device)
         with autocast(self.device, self.precision):
             logit = self.net(x, block)
@@ -202,13 +210,16 @@ class _Run:
                 mean.lerp_(new, 1 - keep)
         return np.array([float(part.detach()) for part in parts])
 
+    def _block(self, rows: npt.NDArray[np.int64], key: int) -> Block:
+        return self.sampler.block(rows, self.settings.fanout, key, self.settings.gated)
+
     def _validation_logits(self) -> Tensor:
         """Logits of the labels held back, with the same draws of neighbours each time."""
         found = []
         with torch.inference_mode(), autocast(self.device, self.precision):
             for start in range(0, self.held.size, self.settings.batch):
                 rows = self.held[start : start + self.settings.batch]
-                block = self.sampler.block(rows, self.settings.fanout, _VALIDATION_KEY)
+                block = self._block(rows, _VALIDATION_KEY)
                 found.append(self.average(self.sampler.features(block, self.device), block).cpu())
         return torch.cat(found)
 

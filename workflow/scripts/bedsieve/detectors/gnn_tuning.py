@@ -35,10 +35,8 @@ RANGES: dict[str, tuple[float, float]] = {
 }
 """Where settings are looked for (ours): a decade or more around study B's; on a log scale but dropout."""
 
-_STARTUP, _WARMUP = (
-    5,
-    3,
-)  # trials and epochs before the first is given up for being below the median
+_STARTUP, _WARMUP = 5, 3  # trials and epochs before one is given up for being below the median
+_GRACE = 30  # s that a lock may stand still before it counts as a dead worker's
 
 
 def tune_gnn(
@@ -79,8 +77,7 @@ def tune_gnn(
         If there are too few labels to train on.
     """
     chosen = replace(GnnSettings.from_mapping(settings), epochs=epochs, per_fold={})
-    data = gather(tiles, chosen, seed)
-    Path(journal).parent.mkdir(parents=True, exist_ok=True)
+    data = gather(tiles, chosen, seed, Path(journal).parent)
     done = {}
     for fold in range(data.folds.count):
         letter = data.folds.name(fold)
@@ -100,12 +97,19 @@ def open_study(
 ) -> optuna.study.Study:
     """The study of one model in a journal, made if it is not there."""
     import optuna
-    from optuna.storages.journal import JournalFileBackend, JournalStorage
+    from optuna.storages.journal import (
+        JournalFileBackend,
+        JournalFileSymlinkLock,
+        JournalStorage,
+    )
 
+    # The lock is a link to the journal. From a relative path it would lead nowhere, and a lock that a killed
+    # worker left could then not be told from one in use.
+    path = str(Path(journal).absolute())
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         study_name=f"gnn_{letter}",
-        storage=JournalStorage(JournalFileBackend(str(journal))),
+        storage=JournalStorage(JournalFileBackend(path, JournalFileSymlinkLock(path, _GRACE))),
         direction="maximize",
         pruner=optuna.pruners.MedianPruner(_STARTUP, _WARMUP),
         load_if_exists=True,
@@ -124,6 +128,8 @@ def write_best(
     table: str | Path,
 ) -> None:
     """Write the best settings of each model as an overlay, and a table of all trials.
+
+    What killed workers left of their trials is removed, so no worker may be at work any more.
 
     Parameters
     ----------
@@ -164,6 +170,10 @@ def write_best(
     head = "# The best settings that tune_gnn found, each model's within its own training region.\n"
     write_text(head + yaml.safe_dump(document, sort_keys=False), overlay)
     write_text("\n".join(lines) + "\n", table)
+    journal = Path(journal)
+    for pattern in (f"{journal.stem}.*.pt", f".{journal.stem}.*.tmp-*.pt"):
+        for left in journal.parent.glob(pattern):
+            left.unlink()
 
 
 def _trial(

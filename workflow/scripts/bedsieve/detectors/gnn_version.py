@@ -10,14 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bedsieve.detectors.gnn_data import Tile, TooFewLabelsError, TrainingData, gather
+from bedsieve.detectors.gnn_folds import fold_letters
 from bedsieve.detectors.gnn_model import DETECTOR, UNTRAINED
 from bedsieve.detectors.gnn_settings import GnnSettings
 from bedsieve.detectors.manifest import hashes, package_versions, write_manifest
 from bedsieve.errors import BedsieveError
 from bedsieve.files import replacing, write_json, write_parquet, write_text
+
+if TYPE_CHECKING:
+    from bedsieve.detectors.gnn_training import FoldResult
 
 CURVES = (
     "fold",
@@ -78,6 +82,8 @@ def train_gnn(
     InputError
         If the edges serve fewer hops than the network has layers.
     """
+    from bedsieve.detectors.gnn_training import train_fold
+
     out_dir = Path(out_dir)
     if (out_dir / "manifest.json").exists():
         raise BedsieveError(
@@ -85,73 +91,98 @@ def train_gnn(
             "another models.version to train again."
         )
     chosen = GnnSettings.from_mapping(settings or {})
-    calibration: dict[str, Any] = {}
-    curves: list[dict[str, Any]] = []
     try:
-        data = gather(tiles, chosen, seed)
+        data = gather(tiles, chosen, seed, _checkpoints(out_dir))
     except TooFewLabelsError as lack:
         print(f"gnn: not trained: {lack} Version {version} scores no point with gnn.", flush=True)
         write_json({"why": str(lack)}, out_dir / UNTRAINED)
-        files = [UNTRAINED]
-    else:
-        files = _write_data(data, out_dir)
-        for fold in range(data.folds.count):
-            letter = data.folds.name(fold)
-            result = _train_fold(data, chosen, fold, seed, out_dir, on_epoch)
-            calibration[letter], files = result.calibration, [*files, _weights_of(letter)]
-            curves += result.curves
-        write_json(calibration, out_dir / "calibration.json")
-        files.append("calibration.json")
-    write_text(_as_tsv(curves), out_dir / "curves.tsv")
+        write_text(_as_tsv([]), out_dir / "curves.tsv")
+        _write_manifest(out_dir, [UNTRAINED], tiles, chosen, seed, version)
+        return {}
+    results = [
+        train_fold(data, chosen, fold, seed, checkpoint_of(out_dir, letter), on_epoch)
+        for fold, letter in enumerate(fold_letters(data.folds.count))
+    ]
+    return freeze(data, results, tiles, out_dir, chosen, seed, version)
+
+
+def freeze(
+    data: TrainingData,
+    results: Sequence[FoldResult],
+    tiles: Sequence[Tile],
+    out_dir: str | Path,
+    settings: GnnSettings,
+    seed: int,
+    version: str,
+) -> dict[str, Any]:
+    """Write a model version of trained folds, the manifest last, and remove their checkpoints.
+
+    Parameters
+    ----------
+    data : TrainingData
+        What the folds were trained on.
+    results : sequence of FoldResult
+        One a fold.
+    tiles, out_dir, settings, seed, version
+        As for `train_gnn`.
+
+    Returns
+    -------
+    dict
+        The calibration of each fold, by its letter.
+    """
+    from safetensors.torch import save
+
+    out_dir = Path(out_dir)
+    write_json(data.scaler.to_mapping(), out_dir / "scaler.json")
+    write_json(data.folds.to_mapping(), out_dir / "folds.json")
+    write_parquet(data.seeds_table(), out_dir / "seeds.parquet")
+    folds = dict(zip(fold_letters(data.folds.count), results, strict=True))
+    weights = {letter: f"fold_{letter}.safetensors" for letter in folds}
+    for letter, result in folds.items():
+        with replacing(out_dir / weights[letter]) as part:
+            part.write_bytes(save(result.weights))
+    calibration = {letter: result.calibration for letter, result in folds.items()}
+    write_json(calibration, out_dir / "calibration.json")
+    write_text(
+        _as_tsv([row for result in results for row in result.curves]), out_dir / "curves.tsv"
+    )
+    files = ["scaler.json", "folds.json", "seeds.parquet", *weights.values(), "calibration.json"]
+    _write_manifest(out_dir, files, tiles, settings, seed, version)
+    for letter in folds:
+        checkpoint_of(out_dir, letter).unlink(missing_ok=True)
+    return calibration
+
+
+def checkpoint_of(out_dir: str | Path, letter: str) -> Path:
+    """Where the training of a fold leaves what it has reached."""
+    return _checkpoints(Path(out_dir)) / f"fold_{letter}.pt"
+
+
+def _checkpoints(out_dir: Path) -> Path:
+    return out_dir / "checkpoints"
+
+
+def _write_manifest(
+    out_dir: Path,
+    files: Sequence[str],
+    tiles: Sequence[Tile],
+    settings: GnnSettings,
+    seed: int,
+    version: str,
+) -> None:
     inputs = [tile[kind] for tile in tiles for kind in ("points", "halo", "edges", "labels")]
+    found = hashes(out_dir / name for name in (*files, "curves.tsv"))
     write_manifest(
         out_dir / "manifest.json",
         detector=DETECTOR,
         version=version,
-        config=chosen.to_mapping(),
+        config=settings.to_mapping(),
         inputs=hashes(inputs),
-        files=_digests(out_dir, [*files, "curves.tsv"]),
+        files={name: found[str(out_dir / name)] for name in (*files, "curves.tsv")},
         packages=package_versions(_PACKAGES),
         seed=seed,
     )
-    for letter in calibration:
-        _checkpoint_of(out_dir, letter).unlink(missing_ok=True)
-    return calibration
-
-
-def _write_data(data: TrainingData, out_dir: Path) -> list[str]:
-    write_json(data.scaler.to_mapping(), out_dir / "scaler.json")
-    write_json(data.folds.to_mapping(), out_dir / "folds.json")
-    write_parquet(data.seeds_table(), out_dir / "seeds.parquet")
-    return ["scaler.json", "folds.json", "seeds.parquet"]
-
-
-def _train_fold(
-    data: TrainingData, settings: GnnSettings, fold: int, seed: int, out_dir: Path, on_epoch: Any
-) -> Any:
-    from safetensors.torch import save
-
-    from bedsieve.detectors.gnn_training import train_fold
-
-    letter = data.folds.name(fold)
-    checkpoint = _checkpoint_of(out_dir, letter)
-    result = train_fold(data, settings, fold, seed, checkpoint, on_epoch)
-    with replacing(out_dir / _weights_of(letter)) as part:
-        part.write_bytes(save(result.weights))
-    return result
-
-
-def _weights_of(letter: str) -> str:
-    return f"fold_{letter}.safetensors"
-
-
-def _checkpoint_of(out_dir: Path, letter: str) -> Path:
-    return out_dir / "checkpoints" / f"fold_{letter}.pt"
-
-
-def _digests(folder: Path, names: Sequence[str]) -> dict[str, str]:
-    found = hashes(folder / name for name in names)
-    return {name: found[str(folder / name)] for name in names}
 
 
 def _as_tsv(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -49,6 +49,11 @@ CAPTIONS = {
         "Loss by epoch on the labels that it learns from and on those held back. Each model scores only the "
         "region that it never saw.",
     ),
+    "gae_training": (
+        "Training of the graph autoencoder",
+        "Loss by epoch on the clean points that it rebuilds, and how many training points each terrain type gave. "
+        "No label is used.",
+    ),
     "counts": ("Points above 0.5, 0.7 and 0.9", "How many points score so high, by detector."),
     "logits": (
         "Scores as logits",

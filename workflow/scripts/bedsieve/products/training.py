@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 UNTRAINED = "untrained.json"
-_TRAINING = "#2171b5"
+TRAINING = "#2171b5"
 _COLUMNS = (
     "fold", "trained_on", "scores", "outliers", "inliers", "unlabelled", "epochs", "best_epoch",
     "validation_loss", "temperature", "calibrated_loss", "note",
@@ -60,7 +60,9 @@ def training_notes(tables: Sequence[str | Path]) -> list[str]:
     for table in tables:
         rows = pl.read_csv(table, separator="\t", infer_schema=False)
         name = Path(table).stem.removesuffix("_training")
-        notes += [f"{name} was {note}" for note in rows["note"].drop_nulls().to_list() if note]
+        # What learns without labels can always be trained, so its table has no notes.
+        found = rows["note"].drop_nulls().to_list() if "note" in rows.columns else []
+        notes += [f"{name} was {note}" for note in found if note]
     return notes
 
 
@@ -107,16 +109,21 @@ def _panel(axes: Axes, curve: pl.DataFrame, best: int) -> None:
     # In training the unlabelled add to the loss; what compares with validation is the labelled part.
     labelled = (curve["train_outlier"] + curve["train_inlier"]).to_numpy()
     validation = curve["validation"].to_numpy()
-    axes.plot(epoch, labelled, color=_TRAINING, linewidth=1.4, label="training (labelled part)")
+    axes.plot(epoch, labelled, color=TRAINING, linewidth=1.4, label="training (labelled part)")
     axes.plot(epoch, validation, color=FLAGGED, linewidth=1.4, label="labels held back")
     axes.axvline(best, color=FAINT, linewidth=1.0, linestyle="--", label=f"kept: epoch {best}")
+    axes.legend(fontsize=8, frameon=False)
+    dress(axes, "epoch", "loss")
+
+
+def dress(axes: Axes, across: str, up: str) -> None:
+    """Give a panel the look of the report, and name its axes."""
     axes.set_facecolor(BACKGROUND)
     axes.grid(color="white", linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.set_xlabel("epoch", size=8.5, color=INK)
-    axes.set_ylabel("loss", size=8.5, color=INK)
+    axes.set_xlabel(across, size=8.5, color=INK)
+    axes.set_ylabel(up, size=8.5, color=INK)
     axes.tick_params(colors=INK, labelsize=8)
-    axes.legend(fontsize=8, frameon=False)
     for spine in axes.spines.values():
         spine.set(color=FAINT, linewidth=0.6)
 

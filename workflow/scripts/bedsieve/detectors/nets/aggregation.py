@@ -4,18 +4,12 @@ In: one message a node, neighbours as an (n, k) integer array with -1 in empty s
 edge. Out: mean over the non-empty slots of message · σ(W_e e + b_e), and its gradients. On the CPU the
 gate, the product and the mean are one numba kernel, so that no (n, k, channels) array is ever made
 (24 kB a node at 384 channels); the backward kernel works the gates out again. Threads share channels
-there, not nodes, so that no two of them add to one number: results do not depend on their count. The
-threads are plain ones that sleep when idle, as many as torch was given, and none for small work: a
-second pool of spinning threads beside torch's made a small step up to fifteen times slower on a busy
-machine. On a GPU the same is done with torch in pieces, which the backward pass repeats one by one.
+there, not nodes, so that no two of them add to one number: results do not depend on their count. On a GPU
+the same is done with torch in pieces, which the backward pass repeats one by one.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -24,16 +18,11 @@ from numba import njit
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-_ONE, _HALF, _LIMIT = np.float32(1), np.float32(0.5), np.float32(87)
-_LOG2_E = np.float32(1 / math.log(2))
-# ln 2 in two parts, the first exact in few bits, so that x − m ln 2 loses nothing.
-_LN2_HEAD = np.float32(355 / 512)
-_LN2_TAIL = np.float32(math.log(2) - 355 / 512)
-_F2, _F3, _F4, _F5, _F6, _F7 = (np.float32(1 / math.factorial(n)) for n in range(2, 8))
-_BIAS, _MANTISSA = np.int32(127), np.int32(23)
+from bedsieve.detectors.nets.kernel_threads import as_arrays, in_threads, nodes_a_part
+from bedsieve.detectors.nets.vector_math import ONE, sigmoid
+
 _SLICE = 96  # channels that a thread takes at a time in the backward pass
 _FLUSH = 256  # nodes summed in single precision before the sum goes into double
-_SMALL = 1 << 20  # gated numbers that are not worth a second thread
 _PIECE = 1 << 26  # numbers in one gathered piece on a GPU
 
 
@@ -122,34 +111,6 @@ def _in_pieces(function: Any, message: Tensor, neighbour: Tensor, *rest: Tensor)
     return torch.cat(parts) if parts else message.new_zeros((0, message.shape[1]))
 
 
-def _in_threads(
-    kernel: Callable[..., None], arrays: tuple[Any, ...], n: int, step: int, work: int
-) -> None:
-    """Run a kernel over [0, n) in parts of `step`, on as many threads as torch was given."""
-    threads = torch.get_num_threads()
-    if threads == 1 or work < _SMALL:
-        for start in range(0, n, step):
-            kernel(*arrays, start, min(start + step, n))
-        return
-    parts = [(start, min(start + step, n)) for start in range(0, n, step)]
-    for _ in _pool(threads).map(lambda part: kernel(*arrays, *part), parts):
-        pass
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, "bedsieve-mean")
-
-
-def _nodes_a_part(n: int) -> int:
-    # Several parts a thread, so that none waits long for another.
-    return max(1, -(-n // (4 * torch.get_num_threads())))
-
-
-def _numpy(*tensors: Tensor) -> tuple[Any, ...]:
-    return tuple(tensor.detach().contiguous().numpy() for tensor in tensors)
-
-
 class _GatedMean(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -158,8 +119,8 @@ class _GatedMean(torch.autograd.Function):
         ctx.save_for_backward(message, neighbour, edge, weight, bias)
         n, width = neighbour.shape[0], message.shape[1]
         out = torch.empty((n, width))
-        arrays = _numpy(message, neighbour, edge, weight.t(), bias, out)
-        _in_threads(_gated_forward, arrays, n, _nodes_a_part(n), neighbour.numel() * width)
+        arrays = as_arrays(message, neighbour, edge, weight.t(), bias, out)
+        in_threads(_gated_forward, arrays, n, nodes_a_part(n), neighbour.numel() * width)
         return out
 
     @staticmethod
@@ -167,11 +128,11 @@ class _GatedMean(torch.autograd.Function):
         message, neighbour, edge, weight, bias = ctx.saved_tensors
         message_grad = torch.zeros(message.shape)
         gate_grad = torch.zeros((3, message.shape[1]), dtype=torch.float64)
-        arrays = _numpy(
+        arrays = as_arrays(
             message, neighbour, edge, weight.t(), bias, grads[0], message_grad, gate_grad
         )
         width = message.shape[1]
-        _in_threads(_gated_backward, arrays, width, _SLICE, neighbour.numel() * width)
+        in_threads(_gated_backward, arrays, width, _SLICE, neighbour.numel() * width)
         gates = gate_grad.float()
         return message_grad, None, None, gates[:2].t().contiguous(), gates[2]
 
@@ -183,8 +144,8 @@ class _PlainMean(torch.autograd.Function):
         ctx.rows = message.shape[0]
         n, width = neighbour.shape[0], message.shape[1]
         out = torch.empty((n, width))
-        arrays = _numpy(message, neighbour, out)
-        _in_threads(_plain_forward, arrays, n, _nodes_a_part(n), neighbour.numel() * width)
+        arrays = as_arrays(message, neighbour, out)
+        in_threads(_plain_forward, arrays, n, nodes_a_part(n), neighbour.numel() * width)
         return out
 
     @staticmethod
@@ -192,20 +153,9 @@ class _PlainMean(torch.autograd.Function):
         (neighbour,) = ctx.saved_tensors
         width = grads[0].shape[1]
         message_grad = torch.zeros((ctx.rows, width))
-        arrays = _numpy(neighbour, grads[0], message_grad)
-        _in_threads(_plain_backward, arrays, width, _SLICE, neighbour.numel() * width)
+        arrays = as_arrays(neighbour, grads[0], message_grad)
+        in_threads(_plain_backward, arrays, width, _SLICE, neighbour.numel() * width)
         return message_grad, None
-
-
-@njit(inline="always")
-def _sigmoid(x):  # type: ignore[no-untyped-def]
-    """σ(x) in float32 to 2e-7, written so that the compiler makes vector code of it."""
-    y = min(max(-x, -_LIMIT), _LIMIT)
-    m = np.floor(y * _LOG2_E + _HALF)
-    r = y - m * _LN2_HEAD - m * _LN2_TAIL
-    p = ((((((_F7 * r + _F6) * r + _F5) * r + _F4) * r + _F3) * r + _F2) * r + _ONE) * r + _ONE
-    power = np.int32((np.int32(m) + _BIAS) << _MANTISSA).view(np.float32)
-    return _ONE / (_ONE + p * power)
 
 
 # In the kernels below, rows are taken as one-dimensional views first: indices that the compiler knows not
@@ -225,9 +175,9 @@ def _gated_forward(message, neighbour, edge, weight, bias, out, first, last):  #
             count += 1
             sent, e0, e1 = message[j], edge[i, s, 0], edge[i, s, 1]
             for c in range(mean.size):
-                mean[c] += sent[c] * _sigmoid(w0[c] * e0 + w1[c] * e1 + bias[c])
+                mean[c] += sent[c] * sigmoid(w0[c] * e0 + w1[c] * e1 + bias[c])
         if count > 1:
-            share = _ONE / np.float32(count)
+            share = ONE / np.float32(count)
             for c in range(mean.size):
                 mean[c] *= share
 
@@ -243,7 +193,7 @@ def _gated_backward(  # type: ignore[no-untyped-def]
         count = 0
         for s in range(k):
             count += neighbour[i, s] >= 0
-        share, up = _ONE / np.float32(max(count, 1)), grad[i, first:last]
+        share, up = ONE / np.float32(max(count, 1)), grad[i, first:last]
         for s in range(k):
             j = neighbour[i, s]
             if j < 0:
@@ -251,10 +201,10 @@ def _gated_backward(  # type: ignore[no-untyped-def]
             sent, back = message[j, first:last], message_grad[j, first:last]
             e0, e1 = edge[i, s, 0], edge[i, s, 1]
             for c in range(b.size):
-                gate = _sigmoid(w0[c] * e0 + w1[c] * e1 + b[c])
+                gate = sigmoid(w0[c] * e0 + w1[c] * e1 + b[c])
                 scaled = up[c] * share * gate
                 back[c] += scaled
-                slope = scaled * sent[c] * (_ONE - gate)
+                slope = scaled * sent[c] * (ONE - gate)
                 sum0[c] += slope * e0
                 sum1[c] += slope * e1
                 sum_b[c] += slope
@@ -279,7 +229,7 @@ def _plain_forward(message, neighbour, out, first, last):  # type: ignore[no-unt
             for c in range(mean.size):
                 mean[c] += sent[c]
         if count > 1:
-            share = _ONE / np.float32(count)
+            share = ONE / np.float32(count)
             for c in range(mean.size):
                 mean[c] *= share
 
@@ -290,7 +240,7 @@ def _plain_backward(neighbour, grad, message_grad, first, last):  # type: ignore
         count = 0
         for s in range(neighbour.shape[1]):
             count += neighbour[i, s] >= 0
-        share, up = _ONE / np.float32(max(count, 1)), grad[i, first:last]
+        share, up = ONE / np.float32(max(count, 1)), grad[i, first:last]
         for s in range(neighbour.shape[1]):
             j = neighbour[i, s]
             if j < 0:

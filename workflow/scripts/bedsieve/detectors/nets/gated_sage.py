@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from bedsieve.detectors.nets.aggregation import gated_mean, plain_mean
+from bedsieve.detectors.nets.finishing import finish
 from bedsieve.detectors.nets.sampling import Block
 
 EDGE_FEATURES = 2
@@ -67,7 +68,11 @@ class GatedSageLayer(nn.Module):
             mean = plain_mean(messages, neighbour)
             if self._mean_first:
                 mean = self.message(mean) * (neighbour >= 0).any(1, keepdim=True)
-        state = self.norm(mean.add_(self.own(h)))
+        own = self.own(h)
+        if mean.device.type == "cpu" and not (torch.is_grad_enabled() or self.dropout.training):
+            old = h.float() if self.residual else None
+            return finish(mean.float(), own.float(), self.norm, old)
+        state = self.norm(mean.add_(own))
         state = cast(Tensor, self.dropout(nn.functional.gelu(state)))
         return state.add_(h) if self.residual else state
 
@@ -112,6 +117,11 @@ class GatedSage(nn.Module):
         )
         self.jump = nn.Linear(sum(widths), latent)
         self.head = nn.Sequential(nn.Linear(latent, head), nn.GELU(), nn.Linear(head, 1))
+
+    @property
+    def gated(self) -> bool:
+        """Whether the network looks at edge features."""
+        return self.stack[0].gate is not None
 
     @property
     def stack(self) -> list[GatedSageLayer]:

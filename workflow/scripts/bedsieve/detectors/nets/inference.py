@@ -1,10 +1,10 @@
 """Logits of a trained network with all neighbours, in blocks of bounded memory.
 
 In: a network, a graph and the rows wanted, in the order of space. Out: a logit a row, and if asked its
-jumping-knowledge state. Rows that follow one another share neighbours, so a block of 32,768 with
-everything within its hops is hardly larger than the rows themselves. Within a block a layer keeps two
-arrays, the states and the messages; new states are written over the old ones a few thousand rows at a
-time, while they are still in the processor's cache.
+jumping-knowledge state. Rows that follow one another share neighbours, so a block of 8,192 with everything
+within its hops is hardly larger than the rows themselves, and what is gathered from stays near the
+processor. Within a block a layer keeps two arrays, the states and the messages; new states are written over
+the old ones a few thousand rows at a time, while they are still in the processor's cache.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def infer(
     graph: Graph,
     rows: npt.NDArray[np.integer],
     *,
-    block: int = 32768,
+    block: int = 8192,
     device: str = "cpu",
     precision: str = "float32",
     embedding: bool = False,
@@ -71,7 +71,7 @@ def infer(
     with torch.inference_mode(), autocast(target, precision):
         for start in range(0, len(rows), block):
             part = slice(start, start + block)
-            near = sampler.block(rows[part], everyone, key=0)
+            near = sampler.block(rows[part], everyone, key=0, edges=net.gated)
             latent = block_state(net, sampler.features(near, target), near)
             logit[part] = net.head(latent).squeeze(1).float().cpu().numpy()
             if embedding:

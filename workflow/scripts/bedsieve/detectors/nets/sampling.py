@@ -59,7 +59,7 @@ class Block:
     neighbour : int32 ndarray (bounds[-2], k)
         Places in `nodes`; -1 for an empty slot.
     edge : float32 ndarray (bounds[-2], k, 2)
-        ln(1 + distance) and signed gradient, 0 in empty slots.
+        ln(1 + distance) and signed gradient, 0 in empty slots; shape (0, k, 2) if not asked for.
     """
 
     nodes: Ints
@@ -95,7 +95,9 @@ class NeighbourSampler:
             slopes = np.clip(values / np.float32(graph.g_scale), -_EDGE_CLIP, _EDGE_CLIP)
         self._distance_of, self._slope_of = values, slopes.astype(np.float32)
 
-    def block(self, seeds: npt.NDArray[np.integer], fanout: Sequence[int], key: int) -> Block:
+    def block(
+        self, seeds: npt.NDArray[np.integer], fanout: Sequence[int], key: int, edges: bool = True
+    ) -> Block:
         """Block around seeds.
 
         Parameters
@@ -106,6 +108,8 @@ class NeighbourSampler:
             Neighbours drawn without replacement at each hop; k or more takes all.
         key : int
             Two blocks with the same key draw the same neighbours of a node.
+        edges : bool
+            False leaves the edge features out, for networks that do not look at them.
 
         Raises
         ------
@@ -125,7 +129,7 @@ class NeighbourSampler:
                 )
             for draw in fanout:
                 neighbour = np.full((size - start, most), -1, np.int32)
-                edge = np.zeros((size - start, most, 2), np.float32)
+                edge = np.zeros((size - start if edges else 0, most, 2), np.float32)
                 added = _expand(
                     graph.neighbour, *halves, self._distance_of, self._slope_of, self._allowed,
                     nodes, start, size, min(draw, most), np.uint64(key), self._place, neighbour, edge,
@@ -256,6 +260,7 @@ def _expand(  # type: ignore[no-untyped-def]
                 nodes[end] = j
                 end += 1
             neighbour[t - start, a] = place[j]
-            edge[t - start, a, 0] = distance_of[distance[node, s]]
-            edge[t - start, a, 1] = slope_of[slope[node, s]]
+            if edge.shape[0] > 0:
+                edge[t - start, a, 0] = distance_of[distance[node, s]]
+                edge[t - start, a, 1] = slope_of[slope[node, s]]
     return end - size
