@@ -21,7 +21,9 @@ LEVELS: Floats = np.concatenate(
     [sign * _LEAST * _RATIO ** np.arange(_SIDE) for sign in (-1.0, 1.0)]
 )
 _HONEST_LEVELS: Floats = np.arange(-42.0, 43.0, 7.0)  # m
-_HONEST_SPREAD = 15.0  # m (ours): instruments, and old surveys above all, differ that much as a whole
+_HONEST_SPREAD = (
+    15.0  # m (ours): instruments, and old surveys above all, differ that much as a whole
+)
 _TOLERANCE = 0.05  # how much the offset of a line may vary, as a share of it (ours)
 _USUAL, _USUAL_COUNT = 20.0, 10.0  # m, crossings: stand in where a tile has few (ours)
 _DOUBT = 0.005  # chance that a point is bad although the chain sees nothing (ours)
