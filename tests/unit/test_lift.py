@@ -20,6 +20,7 @@ from bedsieve.evaluation.lift_signs import (
     relief,
 )
 from bedsieve.graph.edges import write_edges
+from bench.byrd_lift import with_spread
 
 
 def test_the_lift_by_hand() -> None:
@@ -140,3 +141,19 @@ def test_from_the_files_of_a_tile_to_table_and_map(tmp_path: Path) -> None:
     draw_lift(points, REFERENCE, "somewhere", tmp_path / "map.png")
     with Image.open(tmp_path / "map.png") as image:
         assert min(image.size) > 200
+
+
+def test_the_raw_spread_of_a_pixel_goes_to_its_mean() -> None:
+    at = np.array([1000.02, 1500.0, 4000.0])
+    none = np.full(3, np.nan)
+    points = Signs({}, {SPREAD: none}, none, at, np.array([499.98, 0.0, 0.0]))
+    spread = {
+        "x": np.array([1000.0, 1500.0]),
+        "y": np.array([500.0, 0.0]),
+        "t_std": np.array([12.0, 7.0]),
+        "t_count": np.array([3, 1]),
+    }
+    found = with_spread(points, spread).signs[SPREAD]
+    # One raw point alone has no spread.
+    assert found[0] == 12.0
+    assert np.isnan(found[1:]).all()
