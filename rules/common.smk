@@ -80,6 +80,22 @@ def all_member_tables(wildcards):
     }
 
 
+def training_member_tables(wildcards):
+    """Each member's score tables for the points that models are trained on, by its name."""
+    surveys = {name for tile in PLAN.training_tiles for name in PLAN.surveys_of(tile)}
+    return {
+        member: (
+            expand(
+                f"{RESULTS}/surveys/{{survey}}.scores/{member}.parquet",
+                survey=sorted(surveys),
+            )
+            if member in BY_SURVEY
+            else of_training_tiles(f"scores/{member}.parquet")
+        )
+        for member in MEMBERS
+    }
+
+
 def frozen_ensemble(wildcards):
     """Manifest of what the ensemble has learnt, where it is told to learn."""
     if not ENSEMBLE.learns:

@@ -92,3 +92,85 @@ rule evaluation:
         "Tell how well the injected errors were found"
     script:
         "../workflow/scripts/evaluation.py"
+
+
+rule label_evaluation:
+    input:
+        points=of_all_tiles("points.parquet"),
+        ensembles=of_all_tiles("ensemble.parquet"),
+        labels=of_all_tiles("labels.parquet"),
+    output:
+        report(
+            f"{EVALUATION}/labels.tsv",
+            caption="../report/label_evaluation.rst",
+            category="Evaluation",
+            labels={"table": "pseudo-labels by detector and region"},
+        ),
+    log:
+        f"{RESULTS}/logs/label_evaluation.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/label_evaluation.tsv"
+    conda:
+        env("evaluation")
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: megabytes(
+            max(map(PLAN.points_of_tile, PLAN.tiles)), 150, 1500, attempt
+        ),
+        runtime=all_minutes(200_000),
+    params:
+        code=code("label_evaluation.py", "evaluation"),
+        members=MEMBERS,
+        replicates=config["evaluation"]["replicates"],
+    message:
+        "Tell how well each detector tells the pseudo-labels apart"
+    script:
+        "../workflow/scripts/label_evaluation.py"
+
+
+if "ith_bm" in config["covariates"]:
+
+    rule lift:
+        input:
+            points=of_all_tiles("points.parquet"),
+            halos=of_all_tiles("halo.parquet"),
+            edges=of_all_tiles("edges.arrow"),
+            ensembles=of_all_tiles("ensemble.parquet"),
+        output:
+            table=report(
+                f"{EVALUATION}/lift.tsv",
+                caption="../report/lift.rst",
+                category="Evaluation",
+                labels={"table": "lift of the highest scores"},
+            ),
+            difference=report(
+                f"{EVALUATION}/lift_reference.png",
+                caption="../report/lift.rst",
+                category="Evaluation",
+                labels={"figure": "highest scores upon the reference difference"},
+            ),
+            spread=report(
+                f"{EVALUATION}/lift_spread.png",
+                caption="../report/lift.rst",
+                category="Evaluation",
+                labels={"figure": "highest scores upon the pixel spread"},
+            ),
+        log:
+            f"{RESULTS}/logs/lift.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/lift.tsv"
+        conda:
+            env("report")
+        threads: 1
+        resources:
+            mem_mb=all_mb(250, base=1500),
+            runtime=all_minutes(20_000),
+        params:
+            code=code("lift.py", "report"),
+            members=MEMBERS,
+            replicates=config["evaluation"]["replicates"],
+            region=config["region"]["name"],
+        message:
+            "Tell whether the highest scores stand where other signs of trouble do"
+        script:
+            "../workflow/scripts/lift.py"

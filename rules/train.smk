@@ -181,9 +181,9 @@ if ENSEMBLE.learns and untrained(f"ensemble/{ENSEMBLE.key}"):
 
     rule train_ensemble:
         input:
-            unpack(all_member_tables),
-            points=of_all_tiles("points.parquet"),
-            labels=of_all_tiles("labels.parquet"),
+            unpack(training_member_tables),
+            points=of_training_tiles("points.parquet"),
+            labels=of_training_tiles("labels.parquet"),
         output:
             manifest=f"{MODELS}/ensemble/{ENSEMBLE.key}/manifest.json",
             model=f"{MODELS}/ensemble/{ENSEMBLE.key}/model.json",

@@ -10,7 +10,12 @@ import polars as pl
 import pytest
 
 from bedsieve.ensemble.combine import combine
-from bedsieve.ensemble.line_bias import biased_lines, explained, list_biased_lines
+from bedsieve.ensemble.line_bias import (
+    biased_lines,
+    explained,
+    list_biased_lines,
+    witnesses,
+)
 from bedsieve.errors import InputError
 from bedsieve.files import sha256_of
 from bedsieve.graph.bias_model import train_bias
@@ -91,12 +96,33 @@ def test_a_version_from_before_is_named_with_the_way_out(model: Path, tmp_path: 
 
 def test_what_a_bias_explains() -> None:
     bias = np.array([100.0, 100, 100, 100, 100, np.nan, -100, 100])
-    along = np.array([0.1, 0.6, 0.1, 0.1, np.nan, 0.1, 0.1, 0.1], np.float32)
+    along = np.array([0.1, 0.6, 0.1, 0.1, np.nan, 0.1, 0.1, 0.1])
     residual = np.array([110.0, 100, 180, 180, np.nan, 100, 100, 146])
     sigma = np.array([5.0, 5, 5, 40, np.nan, 5, 5, 5])
-    found = explained(bias, {"along_track": along}, [(residual, sigma)])
+    found = explained(bias, [along], [(residual, sigma)])
     # met; odd along the track; 80 m remain; 80 m within 3 sigma; not seen; no bias; other sign; 46 m
     assert found.tolist() == [True, False, False, True, True, False, False, False]
+    # Nobody looked: nothing is explained.
+    assert not explained(bias, [], []).any()
+
+
+def test_who_bears_witness_follows_the_members(tmp_path: Path) -> None:
+    ids = np.array([1, 2, 3], np.uint64)
+    frame = pl.DataFrame({"point_id": ids, "score": [0.2, 0.9, 0.9], "law_rate": [0.8, 0.1, 0.1]})
+    for name in ("along_track", "pca", "gnn"):
+        frame.write_parquet(tmp_path / f"{name}.parquet")
+    bias = np.array([100.0, 100.0, np.nan])
+    said = {}
+    for members in (("along_track",), ("pca", "gnn"), ("gnn",)):
+        tables = {name: [tmp_path / f"{name}.parquet"] for name in members}
+        along, across = witnesses(tables, ids, bias)
+        assert across == []
+        said[members] = explained(bias, along, across).tolist()
+    assert said == {
+        ("along_track",): [True, False, False],
+        ("pca", "gnn"): [False, True, False],
+        ("gnn",): [False, False, False],
+    }
 
 
 def tile(folder: Path, name: str, east: float) -> tuple[Path, dict[str, list[Path]]]:

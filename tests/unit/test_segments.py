@@ -364,6 +364,7 @@ def _files(folder: Path, frame: pl.DataFrame, inside: pl.Expr) -> list[Path]:
             "point_id_b": [two, two, one + 9, two],
             "mistie": [108.0, 114.0, 1.0, 2.0],
             "self_crossing": [False, False, True, False],
+            "kind": ["crossing"] * 4,
         },
         schema_overrides={"point_id_a": pl.UInt64, "point_id_b": pl.UInt64},
     )
@@ -395,7 +396,8 @@ def test_files_in_and_out_with_crossovers(tmp_path: Path) -> None:
 
 def test_a_run_across_the_border_is_seen_by_the_tiles_on_both_sides(tmp_path: Path) -> None:
     frame = _with_error(_grid(), 1, 5, 100, 180, pl.col("ice_thickness") + 110)
-    whole, _ = window_segments(frame, frame.clear(), NO_MISTIES)
+    crossovers = pl.read_parquet(_files(tmp_path, frame, pl.lit(True))[2])
+    whole, _ = window_segments(frame, frame.clear(), crossovers)
     bad = frame.filter((pl.col("survey_no") == 1) & pl.col("row").is_between(1600, 1679))
     for side, tile in (("west", "x0_y0"), ("east", "x1_y0")):
         inside = (pl.col("east") < 4500) if side == "west" else (pl.col("east") >= 4500)

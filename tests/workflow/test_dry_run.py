@@ -103,6 +103,17 @@ def test_the_evaluation_is_asked_for_by_name_and_needs_no_scores(project: Projec
     )
 
 
+def test_labels_and_lift_are_asked_for_by_name(project: Project) -> None:
+    _, tiles = tables(ROOT / "config" / "demo")
+    plan = project.plan("label_evaluation", "lift")
+    assert (plan["label_evaluation"], plan["lift"], plan["ensemble"]) == (1, 1, tiles)
+    assert "index" not in plan
+    two_surveys(project)
+    assert project.plan("label_evaluation")["ensemble"] == 3
+    # Without a reference grid there is nothing to compare with.
+    assert project.snakemake("--dry-run", "lift").returncode == 1
+
+
 def test_models_of_the_quality_set_never_see_the_regions_it_is_judged_on(tmp_path: Path) -> None:
     quality = Project(tmp_path, "config/quality.yaml")
     settings = yaml.safe_load((ROOT / "config" / "quality.yaml").read_text())
@@ -198,6 +209,22 @@ def test_the_ensemble_learns_only_where_it_is_told_to(project: Project) -> None:
     assert project.plan() == expected(3, 3)
     project.configure(ensemble={"inputs": "rank"})
     assert project.plan() == expected(3, 3, train_ensemble=1)
+
+
+def test_the_ensemble_learns_on_the_tiles_that_models_are_trained_on(project: Project) -> None:
+    ensemble = {"weights": "learned", "members": ["along_track", "pca"]}
+    two_surveys(project, ensemble=ensemble, models={"tiles": ["x0_y0"]})
+    output = project.run("-n")
+    (made,) = set(
+        re.findall(r"results/demo/models/v1/ensemble/score-learned-\w+/manifest.json", output)
+    )
+    plan = project.plan(made)
+    assert (plan["train_ensemble"], plan["pca"], plan["labels"], plan["along_track"]) == (
+        1,
+        1,
+        1,
+        1,
+    )
 
 
 def test_the_reference_grid_is_compared_with_where_there_is_one(project: Project) -> None:

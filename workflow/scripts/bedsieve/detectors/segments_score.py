@@ -1,16 +1,20 @@
 """Long biased sectors of a survey: a score for each point, and a table of the runs found.
 
-In: points of a survey, the cross-track evidence and the crossovers on them. Out: the score table and the runs with start, end, offset and named cause. Study B saw such
+In: points of a survey, the cross-track evidence, the crossovers on them and the odds that whole lines are biased. Out:
+the score table and the runs with start, end, offset and named cause. Study B saw such
 sectors ("many in a row = a bad track sector", seed 000) and had no detector for them.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from bedsieve.detectors.segments_chain import posterior
+from bedsieve.detectors.segments_lines import either_odds
 from bedsieve.detectors.segments_runs import Along, describe_runs
 from bedsieve.detectors.segments_steps import displaced_runs, track_steps
 
@@ -20,12 +24,38 @@ _HALF_WAY = 10.0  # nats at which a score is half-way from 0.5 to 1 (ours)
 _DISPLACED = 15.0  # nats that a jump aside and back again is worth (ours)
 _HONEST_OFFSET = 30.0  # m (ours): no more of a survey's common offset is forgiven
 _FEWEST = 3  # points of a track that can be judged
+_LINE = pl.col("survey_no").cast(pl.Int64) * 2**32 + pl.col("track_id").cast(pl.Int64)
 
 
-def survey_segments(
-    survey: pl.DataFrame, cross_track: pl.DataFrame, misties: pl.DataFrame
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Score the points of a survey and list its bad runs.
+@dataclass(frozen=True)
+class JudgedSurvey:
+    """A survey after the chain, before what its lines' crossings say about whole lines.
+
+    Attributes
+    ----------
+    order : ndarray of int64, shape (n,)
+        Places of the points in the survey as given, by track and along it.
+    table : DataFrame
+        The points in that order, joined with their evidence from other lines.
+    points : segments_runs.Along
+    evidence : dict of str to ndarray
+        residual_m, sigma_m, step_m, step_scale_m.
+    """
+
+    order: NDArray[np.int64]
+    table: pl.DataFrame
+    points: Along
+    evidence: dict[str, Floats]
+
+    def chain_odds(self) -> pl.DataFrame:
+        """point_id, line and log_odds of the points."""
+        return self.table.select("point_id", line=_LINE).with_columns(
+            log_odds=pl.Series(self.points.log_odds)
+        )
+
+
+def judge_survey(survey: pl.DataFrame, cross_track: pl.DataFrame) -> JudgedSurvey:
+    """Run the chain along the tracks of a survey.
 
     Parameters
     ----------
@@ -33,23 +63,43 @@ def survey_segments(
         Columns of a tile's points and row (u32), the points of one survey.
     cross_track : DataFrame
         point_id, expected_m, sigma_m, lines; points without a row have no evidence from other lines.
+
+    Returns
+    -------
+    JudgedSurvey
+    """
+    order = np.lexsort((survey["track_seq"].to_numpy(), survey["track_id"].to_numpy()))
+    table = survey[order].join(cross_track, on="point_id", how="left", maintain_order="left")
+    return JudgedSurvey(order, table, *judge_tracks(table))
+
+
+def survey_tables(
+    judged: JudgedSurvey, misties: pl.DataFrame, lines: pl.DataFrame | None = None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Score the points of a survey and list its bad runs.
+
+    Parameters
+    ----------
+    judged : JudgedSurvey
     misties : DataFrame
         point_id (of this survey) and mistie_m (this survey's thickness minus the other line's).
+    lines : DataFrame, optional
+        What `segments_lines.line_odds` says about whole lines.
 
     Returns
     -------
     scores : DataFrame
-        point_id, in the order of `survey`; score (f32: 0.5 where bad and good are as likely; NaN with
+        point_id, in the order of the survey; score (f32: 0.5 where bad and good are as likely; NaN with
         code ``short_track`` on a track of fewer than three points); code; log_odds; run_id and
         offset_m (m; null outside runs); residual_m, sigma_m (against other lines), lines; step_m,
-        step_scale_m (to the next point of the track).
+        step_scale_m (to the next point of the track); line_log_odds (that the whole line is biased; null
+        where it meets no other).
     runs : DataFrame
         As `segments_runs.describe_runs` gives them, with score, crossovers (number inside the run) and
         crossover_mistie_m (their median).
     """
-    order = np.lexsort((survey["track_seq"].to_numpy(), survey["track_id"].to_numpy()))
-    table = survey[order].join(cross_track, on="point_id", how="left", maintain_order="left")
-    points, evidence = judge_tracks(table)
+    order, table, evidence = judged.order, judged.table, judged.evidence
+    points, of_line = _with_lines(judged, lines)
     runs, run_of = describe_runs(points)
     offsets = runs["offset_m"].to_numpy()
     run_offset = np.full(len(run_of), np.nan)
@@ -75,6 +125,7 @@ def survey_segments(
             for name, values in evidence.items()
         ),
         table["lines"].fill_null(0),
+        pl.Series("line_log_odds", of_line, dtype=pl.Float32, nan_to_null=True),
     )
     runs = runs.with_columns(
         pl.Series("score", _score(runs["log_odds"].to_numpy()), dtype=pl.Float32)
@@ -83,6 +134,34 @@ def survey_segments(
     back = np.empty(len(order), np.int64)
     back[order] = np.arange(len(order))
     return scores[back], runs
+
+
+def survey_segments(
+    survey: pl.DataFrame, cross_track: pl.DataFrame, misties: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """`judge_survey` and `survey_tables` at once, with no word about whole lines."""
+    return survey_tables(judge_survey(survey, cross_track), misties)
+
+
+def _with_lines(judged: JudgedSurvey, lines: pl.DataFrame | None) -> tuple[Along, Floats]:
+    """The points with the odds of their lines, and those odds (NaN where there are none)."""
+    points = judged.points
+    none = np.full(len(points.row), np.nan)
+    if lines is None or not lines.height:
+        return points, none
+    found = judged.table.select(line=_LINE).join(
+        lines, on="line", how="left", maintain_order="left"
+    )
+    odds, offset = (_floats(found, name) for name in ("line_log_odds", "line_offset_m"))
+    stronger = odds > points.log_odds
+    # A line that meets no other has nothing to add.
+    told = np.where(np.isnan(odds), -np.inf, odds)
+    return replace(
+        points,
+        log_odds=either_odds(points.log_odds, told),
+        offset=np.where(stronger, offset, points.offset),
+        flat=np.where(stronger, 0.0, points.flat),
+    ), odds
 
 
 def judge_tracks(table: pl.DataFrame) -> tuple[Along, dict[str, Floats]]:

@@ -14,9 +14,10 @@ import numpy as np
 import polars as pl
 
 from bedsieve.detectors.segments_kriging import REACH
+from bedsieve.detectors.segments_lines import crossings_of_lines, line_odds
 from bedsieve.detectors.segments_network import cross_track_table
 from bedsieve.detectors.segments_nodes import CELL
-from bedsieve.detectors.segments_score import survey_segments
+from bedsieve.detectors.segments_score import judge_survey, survey_segments, survey_tables
 from bedsieve.errors import BedsieveError
 from bedsieve.files import write_parquet
 from bedsieve.graph.tile_geometry import TileBox
@@ -38,6 +39,7 @@ _COLUMNS = [
     "bed_reconstructed",
     "surface_alt",
 ]
+_CROSSOVER_COLUMNS = ["kind", "point_id_a", "point_id_b", "mistie", "self_crossing"]
 
 
 def score_tile_segments(
@@ -60,9 +62,9 @@ def score_tile_segments(
     points_path, halo_path : path
         The tile's points, and those around it.
     crossovers_path : path
-        Crossovers that the tile owns: how many bear a run out, and by how much.
+        Crossovers that the tile owns: which lines they find biased, and how many bear a run out.
     out_scores, out_runs : path
-        Parquet to write: see `segments_score.survey_segments`; scores have the cause of the point's run
+        Parquet to write: see `segments_score.survey_tables`; scores have the cause of the point's run
         besides, runs survey_no.
     tile, tile_size : str, float
         The tile's name and side (m).
@@ -92,7 +94,7 @@ def score_tile_segments(
     scores, runs = window_segments(
         pl.concat([points, halo.filter(followed)]),
         halo.filter(~followed),
-        _misties(crossovers_path),
+        pl.read_parquet(crossovers_path, columns=_CROSSOVER_COLUMNS),
         reach=reach,
     )
     scores = points.select("point_id").join(
@@ -107,7 +109,7 @@ def score_tile_segments(
 
 
 def window_segments(
-    judged: pl.DataFrame, others: pl.DataFrame, misties: pl.DataFrame, *, reach: float = REACH
+    judged: pl.DataFrame, others: pl.DataFrame, crossovers: pl.DataFrame, *, reach: float = REACH
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Segments of all surveys at once.
 
@@ -115,44 +117,48 @@ def window_segments(
     ----------
     judged, others : DataFrame
         Points to score, and further ones that only help to; columns of a tile's points.
-    misties : DataFrame
-        point_id and mistie_m (the point's line minus the other).
+    crossovers : DataFrame
+        kind, point_id_a, point_id_b, mistie (m, a minus b), self_crossing.
     reach : float
         How far (m) a point of another line may be to say something.
 
     Returns
     -------
     scores, runs : DataFrame
-        As `segments_score.survey_segments` gives them, run_id counting on over the surveys; runs have
+        As `segments_score.survey_tables` gives them, run_id counting on over the surveys; runs have
         survey_no besides.
     """
     evidence = cross_track_table(judged, others, reach=reach)
     judged = judged.with_columns(row=(pl.col("point_id") % 2**32).cast(pl.UInt32))
+    misties = _misties(crossovers)
     progress = Progress("Segments", judged.height)
-    all_scores, all_runs, first = [], [], 0
+    surveys = []
     for survey_no in np.unique(judged["survey_no"].to_numpy()):
         mine = judged["survey_no"] == survey_no
-        survey = judged.filter(mine)
-        scores, runs = survey_segments(survey, evidence.filter(mine), misties)
+        surveys.append(judge_survey(judged.filter(mine), evidence.filter(mine)))
+        progress.advance(int(mine.sum()))
+    if not surveys:
+        return survey_segments(judged, evidence, misties)
+    chain = pl.concat([survey.chain_odds() for survey in surveys])
+    lines = line_odds(crossings_of_lines(chain, crossovers))
+    all_scores, all_runs, first = [], [], 0
+    for survey in surveys:
+        scores, runs = survey_tables(survey, misties, lines)
         all_scores.append(scores.with_columns(pl.col("run_id") + pl.lit(first, pl.UInt32)))
         all_runs.append(
             runs.with_columns(
                 pl.col("run_id") + pl.lit(first, pl.UInt32),
-                survey_no=pl.lit(int(survey_no), pl.UInt32),
+                survey_no=pl.lit(int(survey.table["survey_no"][0]), pl.UInt32),
             )
         )
         first += runs.height
-        progress.advance(survey.height)
-    if not all_scores:
-        return survey_segments(judged, evidence, misties)
     return pl.concat(all_scores), pl.concat(all_runs)
 
 
-def _misties(path: str | Path) -> pl.DataFrame:
+def _misties(crossovers: pl.DataFrame) -> pl.DataFrame:
     """Mis-ties with other lines, a row for each side, seen from that side."""
-    found = pl.scan_parquet(path).filter(~pl.col("self_crossing"))
-    sides = [
+    found = crossovers.filter(~pl.col("self_crossing"))
+    return pl.concat(
         found.select(pl.col(side).alias("point_id"), (sign * pl.col("mistie")).alias("mistie_m"))
         for side, sign in (("point_id_a", 1.0), ("point_id_b", -1.0))
-    ]
-    return pl.concat(sides).collect()
+    )

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from bedsieve.ensemble.line_bias import ACROSS, bias_of_points, explained, findings
+from bedsieve.ensemble.line_bias import bias_of_points, explained, findings, witnesses
 from bedsieve.ensemble.lookup import values_at
 from bedsieve.ensemble.reasons import PHRASES, Phrase, evidence_column, reasons, with_line_bias
 from bedsieve.errors import BedsieveError, ConfigError
@@ -80,7 +80,7 @@ def combine(
     taken = [inputs[m](c) if inputs and m in inputs else c for m, c in columns.items()]
     score, n_members = weighted_mean(np.column_stack(taken), weight)
     bias = np.full(len(ids), np.nan) if lines is None else bias_of_points(lines, points)
-    by_bias = explained(bias, columns, _across(members, ids, bias))
+    by_bias = explained(bias, *witnesses(members, ids, bias))
     # As float32, so that a score that prints as 0.7 is flagged at 0.7.
     odd = score >= np.float32(threshold)
     table = pl.DataFrame({"point_id": ids, "score": score, "n_members": n_members}).with_columns(
@@ -101,27 +101,6 @@ def combine(
 def _points(path: str | Path, lines: pl.DataFrame | None) -> pl.DataFrame:
     where = ["survey_no", "track_id", "east", "north"]
     return pl.read_parquet(path, columns=["point_id", *(where if lines is not None else [])])
-
-
-def _across(
-    members: Mapping[str, Sequence[str | Path]], ids: NDArray[np.uint64], bias: NDArray[np.float64]
-) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """What members measured against other tracks (m), for points on biased lines."""
-    on = np.flatnonzero(~np.isnan(bias))
-    found = []
-    for member, (offsets, sigma) in ACROSS.items():
-        if member not in members or not len(on):
-            continue
-        names = [sigma, *offsets]
-        values = np.full((len(names), len(ids)), np.nan)
-        values[:, on] = (
-            values_at(ids[on], members[member], names)
-            .select(pl.col(names).cast(pl.Float64).fill_null(float("nan")))
-            .to_numpy()
-            .T
-        )
-        found += [(offset, values[0]) for offset in values[1:]]
-    return found
 
 
 def weighted_mean(

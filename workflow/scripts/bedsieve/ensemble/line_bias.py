@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bedsieve.detectors.manifest import read_manifest
+from bedsieve.ensemble.lookup import values_at
 from bedsieve.errors import InputError
 from bedsieve.graph.bias import bias_at, fit_new_lines, read_network
 
@@ -29,8 +30,9 @@ HONEST_M = 45.0
 """What may remain beside the bias (m): below it lie honest differences, as for `segments`."""
 OWN_TRACK = 0.5
 """Score of a member that looks along the track alone from which a point has a cause of its own."""
-ALONG = ("along_track",)
-"""Members that compare a point with its own track: a bias of the whole line is nothing to them."""
+ALONG = {"along_track": "score", "pca": "law_rate"}
+"""What a member says from 0 to 1 about a point beside its own track alone, to which a bias of the whole line is
+nothing: the column of its table."""
 ACROSS = {"segments": (("residual_m", "offset_m"), "sigma_m")}
 """Members that measure offsets from other tracks, of the point and of the run it is in, and their
 uncertainty (m)."""
@@ -116,8 +118,48 @@ def bias_of_points(lines: pl.DataFrame, points: pl.DataFrame) -> Floats:
     return bias
 
 
+def witnesses(
+    members: Mapping[str, Sequence[str | Path]], ids: NDArray[np.uint64], bias: Floats
+) -> tuple[list[Floats], list[tuple[Floats, Floats]]]:
+    """What the members that are there say about points on biased lines.
+
+    Parameters
+    ----------
+    members : mapping of str to paths
+        Score tables of each member.
+    ids : (n,) uint64
+        The points.
+    bias : (n,) float64
+        Bias of the line of each point (m); NaN off biased lines.
+
+    Returns
+    -------
+    along : list of (n,) float64
+        How odd a point is beside its own track, by each member of `ALONG`.
+    across : list of ((n,) float64, (n,) float64)
+        Offsets from other tracks and their uncertainty (m), by each member of `ACROSS`. NaN off biased
+        lines and where a member could not say.
+    """
+    on = np.flatnonzero(~np.isnan(bias))
+
+    def looked_up(member: str, names: Sequence[str]) -> Floats:
+        values = np.full((len(names), len(ids)), np.nan)
+        if len(on):
+            found = values_at(ids[on], members[member], names).select(names)
+            values[:, on] = found.cast(pl.Float64).fill_null(float("nan")).to_numpy().T
+        return values
+
+    along = [looked_up(name, [column])[0] for name, column in ALONG.items() if name in members]
+    across = []
+    for name, (offsets, sigma) in ACROSS.items():
+        if name in members:
+            values = looked_up(name, [sigma, *offsets])
+            across += [(offset, values[0]) for offset in values[1:]]
+    return along, across
+
+
 def explained(
-    bias: Floats, scores: Mapping[str, NDArray[np.float32]], across: Sequence[tuple[Floats, Floats]]
+    bias: Floats, along: Sequence[Floats], across: Sequence[tuple[Floats, Floats]]
 ) -> Bools:
     """Whether the bias of its line alone explains what is odd about a point.
 
@@ -125,22 +167,21 @@ def explained(
     ----------
     bias : (n,) float64
         m; NaN off biased lines.
-    scores : mapping of str to (n,) float32
-        The members' scores.
-    across : sequence of ((n,) float64, (n,) float64)
-        Offsets from other tracks and their uncertainty (m), from members that measure them; NaN where
-        they could not.
+    along, across : sequence
+        As `witnesses` gives them.
 
     Returns
     -------
     (n,) bool
         True on biased lines where no member sees anything odd along the track itself, and what other
-        tracks say is met by the bias to within 45 m or 3 sigma.
+        tracks say is met by the bias to within 45 m or 3 sigma. Where no member looks at either, nothing is
+        explained.
     """
+    if not along and not across:
+        return np.zeros(len(bias), bool)
     result = ~np.isnan(bias)
-    for member in ALONG:
-        if member in scores:
-            result &= ~(scores[member] >= np.float32(OWN_TRACK))
+    for odd in along:
+        result &= ~(odd >= OWN_TRACK)
     for residual, sigma in across:
         limit = np.fmax(HONEST_M, 3.0 * sigma)
         result &= ~(np.abs(residual - bias) > limit)
