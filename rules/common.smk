@@ -1,6 +1,7 @@
 # Input functions and resource estimates; nothing else. None opens a file: all they know is PLAN and config.
 import re
 
+from bedsieve.benchmarks import methods as benchmark_methods
 from bedsieve.code_digest import code_digest
 from bedsieve.ensemble.settings import EnsembleSettings
 from bedsieve.plan import megabytes, minutes, network_jobs, threads_for
@@ -137,6 +138,22 @@ def judged_points():
     """Points of all judged tables, as scanned."""
     tiles = sum(map(PLAN.points_of_tile, PLAN.evaluation_tiles))
     return tiles * len(config["evaluation"]["seeds"])
+
+
+def benchmark_files(wildcards):
+    """Data that an experiment reads."""
+    names = benchmark_methods.files(wildcards.method, wildcards.case)
+    return expand(f"{BENCHMARK_DATA}/{{file}}", file=names)
+
+
+def benchmark_rows(wildcards):
+    """Rows of all experiments and seeds; a method without seeds is left out."""
+    return [
+        f"{EXPERIMENTS}/{method}/{case}/seed{seed}.json"
+        for method in benchmark_methods.METHODS
+        for case in benchmark_methods.cases(method)
+        for seed in range(config["benchmarks"]["seeds"].get(method, 0))
+    ]
 
 
 def of_all_surveys(name):
