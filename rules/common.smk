@@ -4,17 +4,19 @@ import re
 from bedsieve.benchmarks import methods as benchmark_methods
 from bedsieve.code_digest import code_digest
 from bedsieve.ensemble.settings import EnsembleSettings
+from bedsieve.detectors.pegasus_files import MANIFOLD_FILES
 from bedsieve.plan import megabytes, minutes, network_jobs, threads_for
 
 MEMBERS = config["ensemble"]["members"]
 BY_SURVEY = {"along_track"}
-TRAINED = {"pca", "gnn", "gae", "carving"}
+TRAINED = {"pca", "gnn", "gae", "carving", "pegasus"}
 SURVEY_NAMES = {survey.survey_no: name for name, survey in PLAN.surveys.items()}
 MODELS = f"{RESULTS}/models/{config['models']['version']}"
 ENSEMBLE = EnsembleSettings.from_config(config["ensemble"])
 CARVING_FOLDS = [chr(65 + n) for n in range(config["detectors"]["carving"]["n_folds"])]
 ENVS = Path(workflow.basedir, "envs")
 DEVICE = config["models"]["device"]
+MANIFOLD = config["detectors"]["pegasus"]["manifold"]
 TORCH, GPU = network_jobs(DEVICE)
 
 
@@ -118,6 +120,21 @@ def neighbours(wildcards):
 
 def of_all_tiles(name):
     return expand(f"{RESULTS}/tiles/{{tile}}/{name}", tile=PLAN.tiles)
+
+
+def of_manifold(wildcards):
+    """What the manifold of pegasus is told from, for one tile, by its role."""
+    return {
+        kind: f"{RESULTS}/tiles/{wildcards.tile}/{name}"
+        for kind, name in MANIFOLD_FILES[MANIFOLD].items()
+    }
+
+
+def of_training_manifold(wildcards):
+    """The same for each tile that models are trained on."""
+    return {
+        kind: of_training_tiles(name) for kind, name in MANIFOLD_FILES[MANIFOLD].items()
+    }
 
 
 def of_training_tiles(name):
