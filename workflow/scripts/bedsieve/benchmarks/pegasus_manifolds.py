@@ -10,12 +10,15 @@ the narrower one (ours).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from bedsieve.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Floats = npt.NDArray[np.float64]
 
@@ -85,28 +88,36 @@ def _pca(images: Floats, dimensions: int, seed: int) -> Manifold:
 
 def _autoencoder(images: Floats, dimensions: int, seed: int) -> Manifold:
     import torch
-    from torch import nn
 
-    hidden, width = HIDDEN[dimensions], images.shape[1]
     threads = torch.get_num_threads()
     # One thread: sums in one order, so that a seed gives the same weights everywhere.
     torch.set_num_threads(1)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        encoder = nn.Sequential(
-            nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, dimensions), nn.ReLU()
-        )
-        decoder = nn.Sequential(nn.Linear(dimensions, hidden), nn.ReLU(), nn.Linear(hidden, width))
-        x = torch.from_numpy(images.astype(np.float32))
-        optimizer = torch.optim.NAdam([*encoder.parameters(), *decoder.parameters()], lr=RATE)
-        for _ in range(EPOCHS):
-            for rows in torch.split(torch.randperm(len(x)), BATCH):
-                loss = nn.functional.mse_loss(decoder(encoder(x[rows])), x[rows])
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-        with torch.inference_mode():
-            latent = encoder(x)
-            error = (decoder(latent) - x).square().mean(dim=1)
-    torch.set_num_threads(threads)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return _trained(torch.from_numpy(images.astype(np.float32)), dimensions)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _trained(x: Tensor, dimensions: int) -> Manifold:
+    """Train an autoencoder on images; where they lie in it, and their errors."""
+    import torch
+    from torch import nn
+
+    hidden, width = HIDDEN[dimensions], x.shape[1]
+    encoder = nn.Sequential(
+        nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, dimensions), nn.ReLU()
+    )
+    decoder = nn.Sequential(nn.Linear(dimensions, hidden), nn.ReLU(), nn.Linear(hidden, width))
+    optimizer = torch.optim.NAdam([*encoder.parameters(), *decoder.parameters()], lr=RATE)
+    for _ in range(EPOCHS):
+        for rows in torch.split(torch.randperm(len(x)), BATCH):
+            loss = nn.functional.mse_loss(decoder(encoder(x[rows])), x[rows])
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+    with torch.inference_mode():
+        latent = encoder(x)
+        error = (decoder(latent) - x).square().mean(dim=1)
     return Manifold(latent.numpy().astype(np.float64), error.numpy().astype(np.float64), None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from bedsieve.detectors.pegasus_manifold import POOLED, Tile, load_manifold
@@ -72,11 +73,11 @@ def score_tile(
         found = model.evidence(manifold.error(key, part), latent, place, fitted)
         parts.append(_table(ids[start : start + chunk], found, model.settings.methods))
         progress.advance(len(part))
-    nothing = Evidence(*(np.empty(0),) * 2, np.empty(0, np.int64))
+    nothing = Evidence(np.empty(0), np.empty(0), np.empty(0, np.int64))
     write_parquet(pl.concat([_table(ids[:0], nothing, model.settings.methods), *parts]), out_path)
 
 
-def _table(ids: np.ndarray, found: Evidence, methods: tuple[str, ...]) -> pl.DataFrame:
+def _table(ids: npt.NDArray[np.uint64], found: Evidence, methods: tuple[str, ...]) -> pl.DataFrame:
     origin = 2 * (found.off >= FLAGGED) + (found.on >= FLAGGED)
     evidence = {
         name: pl.Series(values.astype(np.float32)).fill_nan(None)

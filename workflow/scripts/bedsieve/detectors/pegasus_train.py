@@ -21,7 +21,7 @@ from bedsieve.detectors.order_statistics import NORMAL_CONSISTENCY
 from bedsieve.detectors.pegasus_manifold import POOLED, Floats, Manifold, Rows, Tile, load_manifold
 from bedsieve.detectors.pegasus_model import DETECTOR, PegasusModel, Place, save_model
 from bedsieve.detectors.pegasus_settings import PegasusSettings
-from bedsieve.detectors.tail_shares import fit_tail_shares
+from bedsieve.detectors.tail_shares import TailShares, fit_tail_shares
 from bedsieve.errors import BedsieveError
 from bedsieve.progress import Progress
 
@@ -182,5 +182,5 @@ def _scale(scores: Floats) -> tuple[float, float]:
     return middle, spread if spread > 0 else 1.0
 
 
-def _shares(reference: _Reference) -> Any:
+def _shares(reference: _Reference) -> TailShares:
     return fit_tail_shares(np.concatenate(reference.values), np.concatenate(reference.weights))
