@@ -12,7 +12,7 @@ rule fetch_benchmark:
     benchmark:
         f"{RESULTS}/benchmarks/fetch_benchmark/{{file}}.tsv"
     wildcard_constraints:
-        file=r"[\w-]+\.(npz|parquet)",
+        file=r"[\w.-]+\.(npz|parquet|gz)",
     conda:
         env("geo")
     threads: 1

@@ -89,12 +89,12 @@ def _figures(
                 continue
             label = f"{NAMES[name]} with {name_of_partner}"
             pair = [scores[partner], scores[name]]
-            figures = union_figures(pair, bad)
-            means[name_of_partner].append(figures)
+            union = union_figures(pair, bad)
+            means[name_of_partner].append(union)
             theirs[name_of_partner].append(known)
-            yield from _pair(label, figures, known)
-            yield label, f"recall at {BUDGET}", figures[2], None
-            yield label, "points flagged", figures[3], None
+            yield from _pair(label, union, known)
+            yield label, f"recall at {BUDGET}", union[2], None
+            yield label, "points flagged", union[3], None
     yield from _means(means, theirs)
     yield from _larger_unions(case, scores, bad)
     yield from _same_budget(scores, bad)

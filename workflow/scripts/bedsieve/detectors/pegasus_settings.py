@@ -65,7 +65,10 @@ class PegasusSettings:
             raise ConfigError(
                 f"pegasus: unknown setting {', '.join(unknown)}. Known: {', '.join(sorted(known))}."
             )
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
+        values: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()
+        }
+        return cls(**values)
 
     def to_mapping(self) -> dict[str, Any]:
         """As plain JSON values."""
