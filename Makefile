@@ -16,7 +16,7 @@ PARALLEL := --numprocesses $(CORES) --dist worksteal
 QUALITY := results/quality/evaluation
 
 .DEFAULT_GOAL := help
-.PHONY: help demo quality plan verify repair prune test test-unit test-slow test-slurm test-slurm-all lint format bench report docs clean
+.PHONY: help demo quality plan verify repair prune test test-unit test-slow test-slurm test-slurm-all lint format bench benchmarks report docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -86,6 +86,9 @@ format: $(VENV)/dev ## Format Python and Snakemake files
 	$(RUN) ruff check --fix .
 	$(RUN) ruff format .
 	$(RUN) snakefmt Snakefile rules
+
+benchmarks: $(VENV)/runtime ## Repeat the published experiments (results/experiments/benchmarks.html)
+	$(RUN) snakemake --cores $(CORES) benchmarks
 
 bench: $(VENV)/dev ## Measure beside the peers (bench/out/bench.json)
 	$(RUN) python -m bench

@@ -55,6 +55,7 @@ include: "rules/detectors.smk"
 include: "rules/ensemble.smk"
 include: "rules/products.smk"
 include: "rules/evaluation.smk"
+include: "rules/benchmarks.smk"
 
 
 rule all:

@@ -1,19 +1,22 @@
 # Input functions and resource estimates; nothing else. None opens a file: all they know is PLAN and config.
 import re
 
+from bedsieve.benchmarks import methods as benchmark_methods
 from bedsieve.code_digest import code_digest
 from bedsieve.ensemble.settings import EnsembleSettings
+from bedsieve.detectors.pegasus_files import MANIFOLD_FILES
 from bedsieve.plan import megabytes, minutes, network_jobs, threads_for
 
 MEMBERS = config["ensemble"]["members"]
 BY_SURVEY = {"along_track"}
-TRAINED = {"pca", "gnn", "gae", "carving"}
+TRAINED = {"pca", "gnn", "gae", "carving", "pegasus"}
 SURVEY_NAMES = {survey.survey_no: name for name, survey in PLAN.surveys.items()}
 MODELS = f"{RESULTS}/models/{config['models']['version']}"
 ENSEMBLE = EnsembleSettings.from_config(config["ensemble"])
 CARVING_FOLDS = [chr(65 + n) for n in range(config["detectors"]["carving"]["n_folds"])]
 ENVS = Path(workflow.basedir, "envs")
 DEVICE = config["models"]["device"]
+MANIFOLD = config["detectors"]["pegasus"]["manifold"]
 TORCH, GPU = network_jobs(DEVICE)
 
 
@@ -135,6 +138,21 @@ def of_all_tiles(name):
     return expand(f"{RESULTS}/tiles/{{tile}}/{name}", tile=PLAN.tiles)
 
 
+def of_manifold(wildcards):
+    """What the manifold of pegasus is told from, for one tile, by its role."""
+    return {
+        kind: f"{RESULTS}/tiles/{wildcards.tile}/{name}"
+        for kind, name in MANIFOLD_FILES[MANIFOLD].items()
+    }
+
+
+def of_training_manifold(wildcards):
+    """The same for each tile that models are trained on."""
+    return {
+        kind: of_training_tiles(name) for kind, name in MANIFOLD_FILES[MANIFOLD].items()
+    }
+
+
 def of_training_tiles(name):
     """An artefact of each tile that models are trained on."""
     return expand(f"{RESULTS}/tiles/{{tile}}/{name}", tile=PLAN.training_tiles)
@@ -153,6 +171,22 @@ def judged_points():
     """Points of all judged tables, as scanned."""
     tiles = sum(map(PLAN.points_of_tile, PLAN.evaluation_tiles))
     return tiles * len(config["evaluation"]["seeds"])
+
+
+def benchmark_files(wildcards):
+    """Data that an experiment reads."""
+    names = benchmark_methods.files(wildcards.method, wildcards.case)
+    return expand(f"{BENCHMARK_DATA}/{{file}}", file=names)
+
+
+def benchmark_rows(wildcards):
+    """Rows of all experiments and seeds; a method without seeds is left out."""
+    return [
+        f"{EXPERIMENTS}/{method}/{case}/seed{seed}.json"
+        for method in benchmark_methods.METHODS
+        for case in benchmark_methods.cases(method)
+        for seed in range(config["benchmarks"]["seeds"].get(method, 0))
+    ]
 
 
 def of_all_surveys(name):

@@ -160,3 +160,30 @@ rule gae:
         "Rebuild the thicknesses of tile {wildcards.tile} from their surroundings"
     script:
         "../workflow/scripts/gae.py"
+
+
+rule pegasus:
+    input:
+        unpack(of_manifold),
+        manifold=f"{MODELS}/{MANIFOLD}/manifest.json",
+        model=f"{MODELS}/pegasus/manifest.json",
+    output:
+        f"{RESULTS}/tiles/{{tile}}/scores/pegasus.parquet",
+    log:
+        f"{RESULTS}/logs/pegasus/{{tile}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/pegasus/{{tile}}.tsv"
+    conda:
+        env(TORCH)
+    threads: tile_threads
+    resources:
+        mem_mb=tile_mb(300, base=1500),
+        runtime=tile_minutes(3_000),
+    params:
+        code=code("pegasus.py", TORCH),
+        manifold=MANIFOLD,
+        device=DEVICE if MANIFOLD == "gae" else "cpu",
+    message:
+        "Score tile {wildcards.tile} off and on the manifold of {params.manifold}"
+    script:
+        "../workflow/scripts/pegasus.py"

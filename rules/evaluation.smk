@@ -11,7 +11,8 @@ rule injected_tile:
             f"{MODELS}/{member}/manifest.json"
             for member in MEMBERS
             if member in TRAINED
-        ],
+        ]
+        + ([f"{MODELS}/{MANIFOLD}/manifest.json"] if "pegasus" in MEMBERS else []),
     output:
         f"{EVALUATION}/tiles/{{tile}}/seed{{seed}}.parquet",
     log:

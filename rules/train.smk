@@ -177,6 +177,43 @@ if untrained("gae"):
             "../workflow/scripts/train_gae.py"
 
 
+if untrained("pegasus"):
+
+    rule train_pegasus:
+        input:
+            unpack(of_training_manifold),
+            manifold=f"{MODELS}/{MANIFOLD}/manifest.json",
+        output:
+            model=f"{MODELS}/pegasus/model.json",
+            sample=f"{MODELS}/pegasus/sample.parquet",
+            manifest=f"{MODELS}/pegasus/manifest.json",
+        log:
+            f"{RESULTS}/logs/train_pegasus.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/train_pegasus.tsv"
+        conda:
+            env(TORCH)
+        threads: 2
+        resources:
+            mem_mb=lambda wildcards, attempt: megabytes(
+                max(map(PLAN.points_of_tile, PLAN.training_tiles), default=0),
+                300,
+                2000,
+                attempt,
+            ),
+            runtime=all_minutes(20_000),
+        params:
+            code=code("train_pegasus.py", TORCH),
+            version=config["models"]["version"],
+            seed=config["models"]["seed"],
+            device=DEVICE if MANIFOLD == "gae" else "cpu",
+            settings=config["detectors"]["pegasus"],
+        message:
+            "Learn what is rare off and on the manifold"
+        script:
+            "../workflow/scripts/train_pegasus.py"
+
+
 if ENSEMBLE.learns and untrained(f"ensemble/{ENSEMBLE.key}"):
 
     rule train_ensemble:

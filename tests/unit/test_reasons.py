@@ -97,3 +97,14 @@ def test_carving_names_the_family_or_how_far_it_is() -> None:
         "belongs to outlier family A3, 86 % of whose labelled points are bad (carving score 0.80)",
         "2.3 times as far from a family of outliers as it reaches (carving score 0.30)",
     ]
+
+
+def test_pegasus_says_on_which_side_of_the_manifold_a_point_lies() -> None:
+    frame = pl.DataFrame(
+        {"score_pegasus": [0.9, 0.7, 0.1], "pegasus.origin": ["off", "on", "none"]}
+    )
+    assert reasons(frame).to_list() == [
+        "cannot be rebuilt from what usually goes together (pegasus score 0.90)",
+        "an extreme or isolated case of what usually goes together (pegasus score 0.70)",
+        "less rare than the points to look at (pegasus score 0.10)",
+    ]

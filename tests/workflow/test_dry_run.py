@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from bedsieve.benchmarks.methods import METHODS
 from bedsieve.ingest.sheet import read_coverage, read_sheet
 from bedsieve.simulate.regions import region_surveys, region_tile
 from tests.workflow.conftest import ROOT, Project, environment, job_counts
@@ -297,3 +298,31 @@ def test_carving_runs_only_as_a_member(project: Project) -> None:
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_text("{}")
     assert project.plan() == expected(3, 3, carving=3, families=1)
+
+
+def test_the_published_experiments_are_asked_for_by_name(project: Project) -> None:
+    project.configure(benchmarks={"seeds": dict.fromkeys(METHODS, 0) | {"pegasus": 3}})
+    plan = project.plan("benchmarks")
+    assert plan == Counter({"fetch_benchmark": 1, "benchmark": 4 * 3, "benchmarks": 1})
+    data = project.path("resources/benchmarks")
+    data.mkdir(parents=True)
+    (data / "mnist.npz").write_bytes(b"")
+    assert project.plan("benchmarks") == Counter({"benchmark": 4 * 3, "benchmarks": 1})
+    assert "benchmark" not in project.plan()
+
+
+def test_pegasus_brings_the_manifold_that_it_stands_on(project: Project) -> None:
+    members = ["along_track", "segments", "gnn", "pegasus"]
+    two_surveys(project, ensemble={"members": members})
+    without = expected(3, 3, pegasus=3, train_pegasus=1)
+    del without["pca"]
+    assert project.plan() == without
+    assert project.plan("evaluation")["train_pegasus"] == 1
+    project.configure(detectors={"pegasus": {"manifold": "gae"}}, graph={"hops": 6})
+    plan = project.plan()
+    assert (plan["train_gae"], plan["gae"], plan["pegasus"]) == (1, 0, 3)
+    assert "train_pca" not in plan
+    project.configure(graph={"hops": 3})
+    done = project.snakemake("--dry-run")
+    assert done.returncode == 1
+    assert "ensemble.members names pegasus, which needs graph.hops of 6 or more" in done.stdout

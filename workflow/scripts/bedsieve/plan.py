@@ -182,16 +182,19 @@ class Plan:
 
 
 def _check_graph(config: dict[str, Any]) -> None:
-    """Make sure that the edge table serves the graph autoencoder, where that is a member."""
-    if "gae" not in config.get("ensemble", {}).get("members", []):
+    """Make sure that the edge table serves the graph autoencoder, where a member needs it."""
+    members = config.get("ensemble", {}).get("members", [])
+    pegasus = config["detectors"].get("pegasus", {}).get("manifold") == "gae"
+    needing = [name for name in members if name == "gae" or (name == "pegasus" and pegasus)]
+    if not needing:
         return
     graph, gae = config["graph"], config["detectors"]["gae"]
     needs = {"hops": 2 * len(gae["widths"]), "k": gae["neighbours"]}
     for key, needed in needs.items():
         if graph[key] < needed:
             raise ConfigError(
-                f"ensemble.members names gae, which needs graph.{key} of {needed} or more, not "
-                f"{graph[key]}. Set it so, or take gae out of the members."
+                f"ensemble.members names {needing[0]}, which needs graph.{key} of {needed} or more, not "
+                f"{graph[key]}. Set it so, or take {needing[0]} out of the members."
             )
 
 

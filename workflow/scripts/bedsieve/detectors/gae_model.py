@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -87,10 +87,32 @@ def graph_of(x: npt.NDArray[np.float32], neighbour: npt.NDArray[np.int32]) -> Gr
     return Graph(x, neighbour, nothing, nothing, 1.0)
 
 
+class Rebuilt(NamedTuple):
+    """What the network makes of points.
+
+    Attributes
+    ----------
+    residual : float32 ndarray (n,)
+        H − rebuilt H, m.
+    latent : float32 ndarray (n, widths[-1])
+        Coordinates in the latent space.
+    """
+
+    residual: npt.NDArray[np.float32]
+    latent: npt.NDArray[np.float32]
+
+
 def residuals(
     net: SageAutoencoder, nodes: TileNodes, scale: RobustScale, settings: GaeSettings, device: str
 ) -> npt.NDArray[np.float32]:
-    """H − rebuilt H of the core points, m, shape (core,).
+    """H − rebuilt H of the core points, m, shape (core,); raises as `rebuilt`."""
+    return rebuilt(net, nodes, scale, settings, device).residual
+
+
+def rebuilt(
+    net: SageAutoencoder, nodes: TileNodes, scale: RobustScale, settings: GaeSettings, device: str
+) -> Rebuilt:
+    """Residual and latent coordinates of the core points.
 
     Raises
     ------
@@ -100,16 +122,18 @@ def residuals(
     x = scale.apply(raw_features(nodes.points, settings.features))
     sampler = NeighbourSampler(graph_of(np.nan_to_num(x, nan=0.0), nodes.neighbour))
     everyone = (settings.neighbours,) * settings.hops
-    rebuilt = np.empty((nodes.core, x.shape[1]), np.float32)
+    features = np.empty((nodes.core, x.shape[1]), np.float32)
+    latent = np.empty((nodes.core, settings.widths[-1]), np.float32)
     target = torch.device(device)
     net = net.to(target).eval()
     with torch.inference_mode():
         for start in range(0, nodes.core, settings.inference_block):
             rows = np.arange(start, min(start + settings.inference_block, nodes.core))
             block = sampler.block(rows, everyone, key=0, edges=False)
-            rebuilt[rows] = net(sampler.features(block, target), block).cpu().numpy()
+            within, again = net.latent_and_rebuilt(sampler.features(block, target), block)
+            latent[rows], features[rows] = within.cpu().numpy(), again.cpu().numpy()
     thickness = nodes.points["ice_thickness"].to_numpy()[: nodes.core]
-    return (thickness - scale.thickness(rebuilt)).astype(np.float32)
+    return Rebuilt((thickness - scale.thickness(features)).astype(np.float32), latent)
 
 
 class GaeModel:

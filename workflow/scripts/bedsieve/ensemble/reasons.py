@@ -104,6 +104,17 @@ def _gae(evidence: Callable[[str], pl.Expr]) -> pl.Expr:
     return rebuilt + ", to which it changes by " + slope + " m per m"
 
 
+def _pegasus(evidence: Callable[[str], pl.Expr]) -> pl.Expr:
+    origin = evidence("origin")
+    words = {
+        "off": "cannot be rebuilt from what usually goes together",
+        "on": "an extreme or isolated case of what usually goes together",
+        "both": "extreme or isolated, and cannot be rebuilt from what usually goes together",
+        "none": "less rare than the points to look at",
+    }
+    return origin.replace_strict(words, default=None, return_dtype=pl.String)
+
+
 PHRASES: dict[str, Phrase] = {
     "along_track": Phrase(evidence=("residual",), words=_along_track),
     "segments": Phrase(evidence=("offset_m", "residual_m", "cause"), words=_segments),
@@ -111,6 +122,7 @@ PHRASES: dict[str, Phrase] = {
     "gnn": Phrase(evidence=("because",), words=_gnn),
     "carving": Phrase(evidence=("family", "fold", "purity", "distance"), words=_carving),
     "gae": Phrase(evidence=("residual_m", "gradient"), words=_gae),
+    "pegasus": Phrase(evidence=("origin",), words=_pegasus),
 }
 
 

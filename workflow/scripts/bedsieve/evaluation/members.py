@@ -135,6 +135,18 @@ def _carving(folder: TileFolder) -> None:
     )
 
 
+def _pegasus(folder: TileFolder) -> None:
+    from bedsieve.detectors.pegasus_score import score_tile
+
+    score_tile(
+        {"points": folder.points, "halo": folder.halo, "edges": folder.edges},
+        folder.models / folder.settings["pegasus"]["manifold"],
+        folder.models / "pegasus",
+        folder.scores("pegasus"),
+        name=folder.tile,
+    )
+
+
 SCORERS: dict[str, Scorer] = {
     "along_track": _along_track,
     "pca": _pca,
@@ -142,6 +154,7 @@ SCORERS: dict[str, Scorer] = {
     "gnn": _gnn,
     "gae": _gae,
     "carving": _carving,
+    "pegasus": _pegasus,
 }
 """How each member scores a tile folder."""
 

@@ -90,7 +90,8 @@ def _check_size(target: Path, part: Path, size: int | None) -> None:
 def _install(part: Path, target: Path, sha256: str, elsewhere: str) -> None:
     """Put the CSV in its place if its checksum is right, out of its zip if it came in one."""
     with replacing(target) as ready:
-        if zipfile.is_zipfile(part):
+        # An .npz is a zip by itself.
+        if zipfile.is_zipfile(part) and target.suffix != ".npz":
             _unzip(part, ready, target, elsewhere)
         else:
             os.replace(part, ready)

@@ -89,13 +89,19 @@ class SageAutoencoder(nn.Module):
         -------
         tensor (seeds, inputs)
         """
+        return self.latent_and_rebuilt(x, block)[1]
+
+    def latent_and_rebuilt(self, x: Tensor, block: Block) -> tuple[Tensor, Tensor]:
+        """Latent coordinates of the block's seeds, (seeds, widths[-1]), and what `forward` gives."""
         neighbour, h = torch.from_numpy(block.neighbour).to(x.device), x
-        depth = len(self.layers)
+        depth, latent = len(self.layers), x
         for number, layer in enumerate(self.layers, start=1):
             h = layer(h, neighbour[: block.bounds[depth - number]])
-            if number not in (depth // 2, depth):
+            if number == depth // 2:
+                latent = h[: block.bounds[0]]
+            elif number != depth:
                 h = torch.relu(h)
-        return h
+        return latent, h
 
 
 def masked_mse(rebuilt: Tensor, target: Tensor, clean: Tensor) -> Tensor:

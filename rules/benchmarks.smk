@@ -1,0 +1,92 @@
+# The published experiments of the methods, repeated. No part of `all`: ask for `benchmarks`.
+# Snakemake's own records of time and memory lie in benchmarks/, so these lie in experiments/.
+EXPERIMENTS = f"{RESULTS}/experiments"
+BENCHMARK_DATA = config["benchmarks"]["data"]
+
+
+rule fetch_benchmark:
+    output:
+        f"{BENCHMARK_DATA}/{{file}}",
+    log:
+        f"{RESULTS}/logs/fetch_benchmark/{{file}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/fetch_benchmark/{{file}}.tsv"
+    wildcard_constraints:
+        file=r"[\w.-]+\.(npz|parquet|gz)",
+    conda:
+        env("geo")
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=60,
+        downloads=1,
+    params:
+        code=code("fetch.py", "geo"),
+        url=lambda wildcards: benchmark_methods.source_of(wildcards.file).url,
+        sha256=lambda wildcards: benchmark_methods.source_of(wildcards.file).sha256,
+        note=lambda wildcards: benchmark_methods.source_of(wildcards.file).note,
+    message:
+        "Fetch {wildcards.file}"
+    script:
+        "../workflow/scripts/fetch.py"
+
+
+rule benchmark:
+    input:
+        benchmark_files,
+    output:
+        f"{EXPERIMENTS}/{{method}}/{{case}}/seed{{seed}}.json",
+    log:
+        f"{RESULTS}/logs/benchmark/{{method}}_{{case}}_seed{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/benchmark/{{method}}_{{case}}_seed{{seed}}.tsv"
+    wildcard_constraints:
+        method="|".join(benchmark_methods.METHODS),
+        case=r"[\w-]+",
+        seed=r"\d+",
+    conda:
+        env("evaluation")
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: megabytes(0, 0, 3000, attempt),
+        runtime=lambda wildcards, attempt: 120 * attempt,
+    params:
+        code=code("benchmark.py", "evaluation"),
+        method_code=lambda wildcards: code_digest(
+            benchmark_methods.module_file(wildcards.method)
+        ),
+        data=BENCHMARK_DATA,
+    message:
+        "Repeat {wildcards.case} of {wildcards.method} with seed {wildcards.seed}"
+    script:
+        "../workflow/scripts/benchmark.py"
+
+
+rule benchmarks:
+    input:
+        benchmark_rows,
+    output:
+        table=f"{EXPERIMENTS}/benchmarks.parquet",
+        text=f"{EXPERIMENTS}/benchmarks.md",
+        page=report(
+            f"{EXPERIMENTS}/benchmarks.html",
+            caption="../report/benchmarks.rst",
+            category="Published experiments",
+            labels={"page": "sources' figures and ours"},
+        ),
+    log:
+        f"{RESULTS}/logs/benchmarks.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/benchmarks.tsv"
+    conda:
+        env("report")
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    params:
+        code=code("benchmarks.py", "report"),
+    message:
+        "Put the figures of all experiments beside their sources'"
+    script:
+        "../workflow/scripts/benchmarks.py"
