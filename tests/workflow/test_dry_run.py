@@ -270,3 +270,15 @@ def test_carving_runs_only_as_a_member(project: Project) -> None:
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_text("{}")
     assert project.plan() == expected(3, 3, carving=3, families=1)
+
+
+def test_categorical_score_matching_runs_only_as_a_member(project: Project) -> None:
+    members = ["along_track", "pca", "segments", "gnn", "gnsm"]
+    two_surveys(project, ensemble={"members": members})
+    assert project.plan() == expected(3, 3, gnsm=3, train_gnsm=1)
+    target = "results/demo/tiles/x1_y0/scores/gnsm.parquet"
+    folder = project.path("results/demo/models/v1/gnsm")
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text("{}")
+    assert project.plan() == expected(3, 3, gnsm=3)
+    assert project.plan(target)["harmonise"] == 2

@@ -106,15 +106,21 @@ class Coding:
 
 
 def learn_coding(
-    table: pl.DataFrame, categories: Sequence[str], numbers: Sequence[str] = ()
+    table: pl.DataFrame,
+    categories: Sequence[str],
+    numbers: Sequence[str] = (),
+    learnt_from: pl.DataFrame | None = None,
 ) -> Coding:
     """Learn which categories there are and how numbers are spread.
 
     Parameters
     ----------
     table : DataFrame
+        Which categories there are is taken from here.
     categories, numbers : sequence of str
         Its columns to use. One that holds one value only says nothing and is left out, which is said.
+    learnt_from : DataFrame, optional
+        Rows that mean and spread of the numbers are taken from; all of `table` by default.
 
     Raises
     ------
@@ -124,11 +130,11 @@ def learn_coding(
     known = {name: tuple(sorted(_text(table, name).unique().to_list())) for name in categories}
     scales, gaps = {}, []
     for name in numbers:
-        values = _number(table, name)
+        values = _number(table if learnt_from is None else learnt_from, name)
         given = values[np.isfinite(values)]
         if given.size and given.min() < given.max():
             scales[name] = (float(given.mean()), float(given.std()))
-            if given.size < values.size:
+            if not np.isfinite(_number(table, name)).all():
                 gaps.append(name)
     used = {name: values for name, values in known.items() if len(values) > 1}
     idle = [name for name in (*categories, *numbers) if name not in used and name not in scales]

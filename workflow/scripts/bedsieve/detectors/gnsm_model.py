@@ -8,7 +8,7 @@ unlikely each row is, higher = more anomalous. The network's score of a row is m
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,26 @@ class Gnsm:
         norms = score_norms(self.weights, coded, self.coding.sizes, self.settings, device)
         found = self.mixture.negative_log_likelihood(norms)
         return np.where(coded.known, found, np.nan)
+
+    def parts(self, table: pl.DataFrame, device: str = "cpu") -> tuple[list[str], Floats]:
+        """Each column's part of a row's squared score at the least noise.
+
+        Returns
+        -------
+        list of str
+            Categorical and numeric columns.
+        float64 ndarray (n, columns)
+        """
+        names = [*self.coding.categories, *self.coding.gaps, *self.coding.numbers]
+        sizes = [*self.coding.sizes, *(1 for _ in self.coding.numbers)]
+        owner = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes)).to(device)
+        found = []
+        for _, squares in _squared_scores(
+            self.weights, self.coding.encode(table), self.coding.sizes, self.settings, device, 1
+        ):
+            part = squares.new_zeros(len(squares), len(sizes))
+            found.append(part.index_add_(1, owner, squares).cpu().numpy())
+        return names, np.concatenate(found)
 
     def save(self, folder: str | Path) -> list[str]:
         """Write network, mixture and coding; returns the files' names. Settings go into a manifest."""
@@ -169,31 +189,48 @@ def score_norms(
     Rows that are alike are worked out once: a table of categories repeats itself.
     """
     kinds, place = _distinct(coded)
-    net = _network(weights, settings).to(device)
-    noise = Noise.of(settings, device)
-    norms = np.empty((len(kinds.category), settings.levels))
-    with torch.inference_mode():
-        for start in range(0, len(norms), _CHUNK):
-            rows = Rows.of(Coded(*(array[start : start + _CHUNK] for array in kinds)), device)
-            norms[start : start + _CHUNK] = _squared_norms(net, rows, sizes, noise).cpu().numpy()
+    norms = np.zeros((len(kinds.category), settings.levels))
+    for (start, level), squares in _squared_scores(
+        weights, kinds, sizes, settings, device, settings.levels
+    ):
+        norms[start : start + len(squares), level] = squares.sum(1).cpu().numpy()
     return (norms if settings.norm == "squared" else np.sqrt(norms))[place]
 
 
-def _squared_norms(
-    net: ScoreNetwork, rows: Rows, sizes: tuple[int, ...], noise: Noise
+def _squared_scores(
+    weights: Weights,
+    coded: Coded,
+    sizes: tuple[int, ...],
+    settings: GnsmSettings,
+    device: str,
+    levels: int,
+) -> Iterator[tuple[tuple[int, int], Tensor]]:
+    """Squares of the scores of clean rows (rows, places), by first row and noise level, least noise first."""
+    net = _network(weights, settings).to(device)
+    noise = Noise.of(settings, device)
+    for start in range(0, len(coded.category), _CHUNK):
+        rows = Rows.of(Coded(*(array[start : start + _CHUNK] for array in coded)), device)
+        for level in range(levels):
+            yield (start, level), _squares(net, rows, sizes, noise, level)
+
+
+@torch.inference_mode()
+def _squares(
+    net: ScoreNetwork, rows: Rows, sizes: tuple[int, ...], noise: Noise, level: int
 ) -> Tensor:
     clean = log_one_hot(rows.category, sizes)
     x = torch.cat([clean, rows.number], 1)
-    norms = []
-    for temperature, sigma in zip(noise.temperature, noise.sigma, strict=True):
-        found = net(x, temperature.reshape(1, 1))
-        of_numbers = found[:, clean.shape[1] :] / sigma * rows.present
-        total = of_numbers.double().square().sum(1)
-        if sizes:
-            score = exp_concrete_score(found[:, : clean.shape[1]], temperature, sizes)
-            total = total + score.double().square().sum(1)
-        norms.append(total)
-    return torch.stack(norms, 1)
+    everywhere = torch.full((len(x),), level, device=x.device)
+    found = net(x, noise.temperature, everywhere)
+    of_categories, of_numbers = found.split([clean.shape[1], rows.number.shape[1]], 1)
+    score = torch.cat(
+        [
+            exp_concrete_score(of_categories, noise.temperature[level], sizes),
+            of_numbers / noise.sigma[level] * rows.present,
+        ],
+        1,
+    )
+    return score.double().square()
 
 
 def _distinct(coded: Coded) -> tuple[Coded, npt.NDArray[np.int64]]:

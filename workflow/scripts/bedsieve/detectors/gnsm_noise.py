@@ -30,11 +30,9 @@ def log_one_hot(category: Tensor, sizes: Sequence[int]) -> Tensor:
     -------
     float32 tensor (n, sum of sizes)
     """
-    starts = torch.tensor([0, *sizes[:-1]], device=category.device).cumsum(0)[: len(sizes)]
-    logits = torch.full(
-        (len(category), sum(sizes)), math.log(FLOOR), dtype=torch.float32, device=category.device
-    )
-    return logits.scatter_(1, category + starts, 0.0) if sizes else logits
+    each = torch.tensor(list(sizes), dtype=torch.long, device=category.device)
+    logits = torch.full((len(category), sum(sizes)), math.log(FLOOR), device=category.device)
+    return logits.scatter_(1, category + each.cumsum(0) - each, 0.0)
 
 
 def gumbel_like(x: Tensor, generator: torch.Generator) -> Tensor:
@@ -98,7 +96,7 @@ def exp_concrete_score(
 
 def block_sizes(sizes: Sequence[int], device: torch.device) -> Tensor:
     """K of the block that each place belongs to, shape (sum of sizes,)."""
-    each = torch.tensor(list(sizes), device=device)
+    each = torch.tensor(list(sizes), dtype=torch.long, device=device)
     return each.repeat_interleave(each).float()
 
 

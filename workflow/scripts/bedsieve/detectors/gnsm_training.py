@@ -92,7 +92,7 @@ def denoising_loss(
     relaxed = relax(clean, gumbel_like(clean, generator), temperature, sizes)
     drawn = torch.empty_like(rows.number).normal_(generator=generator)
     noisy = (rows.number + sigma * drawn) * rows.present
-    found = net(torch.cat([relaxed, noisy], 1), temperature)
+    found = net(torch.cat([relaxed, noisy], 1), noise.temperature, level)
     split = clean.shape[1]
     loss = number_loss(found[:, split:], drawn, rows.present)
     if sizes:

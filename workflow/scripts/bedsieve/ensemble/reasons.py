@@ -104,6 +104,12 @@ def _gae(evidence: Callable[[str], pl.Expr]) -> pl.Expr:
     return rebuilt + ", to which it changes by " + slope + " m per m"
 
 
+def _gnsm(evidence: Callable[[str], pl.Expr]) -> pl.Expr:
+    usual = pl.lit("its survey and physics seldom come together")
+    named = usual + ", least of all its " + evidence("because")
+    return pl.coalesce(named, usual)
+
+
 PHRASES: dict[str, Phrase] = {
     "along_track": Phrase(evidence=("residual",), words=_along_track),
     "segments": Phrase(evidence=("offset_m", "residual_m", "cause"), words=_segments),
@@ -111,6 +117,7 @@ PHRASES: dict[str, Phrase] = {
     "gnn": Phrase(evidence=("because",), words=_gnn),
     "carving": Phrase(evidence=("family", "fold", "purity", "distance"), words=_carving),
     "gae": Phrase(evidence=("residual_m", "gradient"), words=_gae),
+    "gnsm": Phrase(evidence=("because",), words=_gnsm),
 }
 
 

@@ -135,6 +135,12 @@ def _carving(folder: TileFolder) -> None:
     )
 
 
+def _gnsm(folder: TileFolder) -> None:
+    from bedsieve.detectors.gnsm_score import score_tile
+
+    score_tile(folder.points, folder.models / "gnsm", folder.scores("gnsm"))
+
+
 SCORERS: dict[str, Scorer] = {
     "along_track": _along_track,
     "pca": _pca,
@@ -142,6 +148,7 @@ SCORERS: dict[str, Scorer] = {
     "gnn": _gnn,
     "gae": _gae,
     "carving": _carving,
+    "gnsm": _gnsm,
 }
 """How each member scores a tile folder."""
 

@@ -32,7 +32,7 @@ class NoiseEmbedding(nn.Module):
         self.mix = nn.Linear(size, size)
 
     def forward(self, temperature: Tensor) -> Tensor:
-        """(n, size) of λ (n, 1)."""
+        """(levels, size) of λ (levels, 1)."""
         angle = 2 * math.pi * temperature.log() * self.frequency
         return nn.functional.gelu(self.mix(torch.cat([angle.sin(), angle.cos()], 1)))
 
@@ -47,9 +47,10 @@ class ResidualBlock(nn.Module):
         self.film = nn.Linear(embedding, 2 * width)
         self.second = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, level: Tensor) -> Tensor:
-        """(n, width) of x (n, width) and an embedding (n or 1, embedding)."""
-        scale, shift = self.film(level).chunk(2, 1)
+    def forward(self, x: Tensor, levels: Tensor, which: Tensor) -> Tensor:
+        """(n, width) of x (n, width), embedded levels (levels, embedding) and each row's (n,)."""
+        # Few levels, many rows: the levels are worked out once and handed out.
+        scale, shift = self.film(levels)[which].chunk(2, 1)
         hidden = self.first(nn.functional.gelu(self.norm(x)))
         out: Tensor = x + self.second(hidden * (1 + scale) + shift)
         return out
@@ -74,11 +75,11 @@ class ScoreNetwork(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, places)
 
-    def forward(self, x: Tensor, temperature: Tensor) -> Tensor:
-        """(n, places) of x (n, places) and λ (n, 1), or (1, 1) for all rows alike."""
-        level = self.level(temperature)
+    def forward(self, x: Tensor, temperature: Tensor, which: Tensor) -> Tensor:
+        """(n, places) of x (n, places), the λ of the levels (levels,) and each row's level (n,)."""
+        levels = self.level(temperature[:, None])
         hidden = self.entry(x)
         for block in self.blocks:
-            hidden = block(hidden, level)
+            hidden = block(hidden, levels, which)
         out: Tensor = self.head(nn.functional.leaky_relu(self.norm(hidden)))
         return out
