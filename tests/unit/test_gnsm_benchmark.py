@@ -12,7 +12,7 @@ from bedsieve.benchmarks.gnsm_sets import CENSUS_COLUMNS, FETCHED, read_set
 from bedsieve.detectors.gnsm_settings import GnsmSettings
 from bedsieve.errors import InputError
 
-SMALL = GnsmSettings(width=16, layers=1, levels=4, steps=60, batch=64, components=(1, 2))
+SMALL = GnsmSettings(width=16, layers=1, levels=4, steps=300, batch=64, components=(1, 2))
 SHIPPED = Path(__file__).resolve().parents[3] / "shared" / "data" / "benchmarks"
 
 
@@ -31,12 +31,12 @@ def test_rows_hold_the_curve_and_stand_beside_the_source(tmp_path: Path) -> None
     rows = run("cmc", 2, tmp_path, SMALL)
     found = {row.variant: row for row in rows}
     assert len(found) == len(rows) == len(CURVE) + 4
-    assert {f"{GNSM}, {step} of 60 steps" for step in (3, 15, 30)} < set(found)
+    assert {f"{GNSM}, {step} of 300 steps" for step in (15, 75, 150)} < set(found)
     assert all(0 <= row.value <= 1 for row in rows)
     assert {(row.method, row.case, row.seed) for row in rows} == {("gnsm", "cmc", 2)}
     assert (found[GNSM].source, found[GNSM].source_sd) == (0.2587, 0.0993)
     assert found["ECOD (PyOD)"].source == 0.2379
-    assert found[f"{GNSM}, 30 of 60 steps"].source is None
+    assert found[f"{GNSM}, 150 of 300 steps"].source is None
     assert found[GNSM].value > 0.9
     assert run("cmc", 2, tmp_path, SMALL) == rows
 

@@ -95,10 +95,11 @@ def run(case: str, seed: int, data: Path, settings: GnsmSettings = SETTINGS) -> 
         table.rows, categories, table.numbers, learnt_from=table.rows[split.train]
     )
     figures = _gnsm(table, split, coding, settings, seed) | _shallow(table, split, coding, seed)
-    return [
-        Row("gnsm", case, variant, METRIC, seed, value, *_published(variant, case))
-        for variant, value in figures.items()
-    ]
+    rows = []
+    for variant, value in figures.items():
+        source, spread = _published(variant, case)
+        rows.append(Row("gnsm", case, variant, METRIC, seed, value, source, spread))
+    return rows
 
 
 def _published(variant: str, case: str) -> tuple[float, float] | tuple[None, None]:

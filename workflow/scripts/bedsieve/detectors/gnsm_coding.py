@@ -35,9 +35,11 @@ class Coded(NamedTuple):
     present: npt.NDArray[np.float32]
     known: npt.NDArray[np.bool_]
 
-    def rows(self, index: npt.NDArray[np.int64]) -> Coded:
+    def rows(self, index: npt.NDArray[np.int64] | slice) -> Coded:
         """Some of the rows."""
-        return Coded(*(array[index] for array in self))
+        return Coded(
+            self.category[index], self.number[index], self.present[index], self.known[index]
+        )
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,8 @@ def learn_coding(
         If no column is left.
     """
     known = {name: tuple(sorted(_text(table, name).unique().to_list())) for name in categories}
-    scales, gaps = {}, []
+    scales: dict[str, tuple[float, float]] = {}
+    gaps: list[str] = []
     for name in numbers:
         values = _number(table if learnt_from is None else learnt_from, name)
         given = values[np.isfinite(values)]

@@ -69,7 +69,7 @@ class Mixture:
 
 
 def choose_mixture(
-    train: Floats, held_out: Floats, components: Sequence[int], seed: int, most: int
+    train: Floats, held_out: Floats, components: Sequence[int], seed: int
 ) -> Mixture:
     """Fit mixtures to `train`, take the size that suits `held_out` best, and fit it to both.
 
@@ -80,11 +80,7 @@ def choose_mixture(
     components : sequence of int
         Sizes to try; those that exceed the distinct rows of `train` are left out, but for the least.
     seed : int
-    most : int
-        Rows of each set that are used; drawn at random where there are more.
     """
-    rng = np.random.default_rng([seed, 5])
-    train, held_out = (_sample(part, most, rng) for part in (train, held_out))
     both = np.concatenate([train, held_out])
     centre, scale = both.mean(0), both.std(0)
     scale[scale == 0] = 1.0
@@ -97,12 +93,6 @@ def choose_mixture(
         sizes = sorted(sizes, key=lambda size: float(likelihood[size].mean()))
     chosen = _fit(both, sizes[0], seed)
     return Mixture(centre, scale, chosen.weight, chosen.mean, chosen.precision)
-
-
-def _sample(rows: Floats, most: int, rng: np.random.Generator) -> Floats:
-    if len(rows) <= most:
-        return rows
-    return rows[np.sort(rng.choice(len(rows), most, replace=False))]
 
 
 def _fit(x: Floats, components: int, seed: int) -> Mixture:

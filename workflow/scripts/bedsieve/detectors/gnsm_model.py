@@ -172,9 +172,23 @@ def with_mixture(
     device: str = "cpu",
 ) -> Gnsm:
     """A model from a network's weights: the mixture is fitted to the norms of its inliers."""
-    norms = [score_norms(weights, p, coding.sizes, settings, device) for p in (train, validation)]
-    mixture = choose_mixture(*norms, settings.components, seed, settings.mixture_rows)
+    rng = np.random.default_rng([seed, 5])
+    learnt, held_out = (
+        score_norms(
+            weights, _sample(part, settings.mixture_rows, rng), coding.sizes, settings, device
+        )
+        for part in (train, validation)
+    )
+    mixture = choose_mixture(learnt, held_out, settings.components, seed)
     return Gnsm(coding, settings, weights, mixture)
+
+
+def _sample(coded: Coded, most: int, rng: np.random.Generator) -> Coded:
+    """At most so many rows, drawn at random."""
+    rows = len(coded.category)
+    if rows <= most:
+        return coded
+    return coded.rows(np.sort(rng.choice(rows, most, replace=False)))
 
 
 def score_norms(
@@ -209,7 +223,7 @@ def _squared_scores(
     net = _network(weights, settings).to(device)
     noise = Noise.of(settings, device)
     for start in range(0, len(coded.category), _CHUNK):
-        rows = Rows.of(Coded(*(array[start : start + _CHUNK] for array in coded)), device)
+        rows = Rows.of(coded.rows(slice(start, start + _CHUNK)), device)
         for level in range(levels):
             yield (start, level), _squares(net, rows, sizes, noise, level)
 

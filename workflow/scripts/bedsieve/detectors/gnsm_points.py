@@ -45,7 +45,8 @@ def survey_metadata(paths: Sequence[str | Path]) -> pl.DataFrame:
     first = [
         pl.scan_parquet(path).select("survey_no", *SURVEY_SAYS).head(1).collect() for path in paths
     ]
-    empty = pl.DataFrame(schema={"survey_no": pl.UInt32, **dict.fromkeys(SURVEY_SAYS, pl.String)})
+    schema = pl.Schema({"survey_no": pl.UInt32, **dict.fromkeys(SURVEY_SAYS, pl.String)})
+    empty = pl.DataFrame(schema=schema)
     return pl.concat([empty, *first]).sort("survey_no")
 
 

@@ -28,6 +28,15 @@ from bedsieve.progress import Progress
 UNSEEN = "unseen_category"
 """Code of a point with a category, or a missing number, that training never saw."""
 
+SCORES = pl.Schema(
+    {
+        "point_id": pl.UInt64,
+        "score": pl.Float32,
+        "code": pl.String,
+        "nll": pl.Float32,
+        "because": pl.String,
+    }
+)
 _TELLING = 0.5  # scores from which the column that speaks against a point is named
 _CHUNK = 65536
 
@@ -74,11 +83,7 @@ def score_tile(
     print(f"gnsm: scoring on {where}.", flush=True)
     frame = read_points(points)
     progress = Progress("gnsm: scoring", frame.height)
-    empty = pl.DataFrame(
-        schema={"point_id": pl.UInt64, "score": pl.Float32, "code": pl.String}
-        | {"nll": pl.Float32, "because": pl.String}
-    )
-    found = [empty]
+    found = [pl.DataFrame(schema=SCORES)]
     for start in range(0, frame.height, _CHUNK):
         part = frame.slice(start, _CHUNK)
         found.append(_scored(part, layout.of(part, said), model, scale, where))

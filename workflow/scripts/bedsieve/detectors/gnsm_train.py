@@ -152,4 +152,5 @@ def gather(tiles: Sequence[Tile], settings: GnsmPointsSettings, seed: int) -> pl
 
 def _lowest(points: pl.DataFrame, most: int) -> pl.DataFrame:
     """Of each survey the points of the lowest draws."""
-    return points.sort("draw").group_by("survey_no", maintain_order=True).head(most)
+    lowest = points.sort("draw").group_by("survey_no", maintain_order=True).head(most)
+    return lowest.select(points.columns)

@@ -50,7 +50,7 @@ class Noise(NamedTuple):
     def of(cls, settings: GnsmSettings, device: str | torch.device = "cpu") -> Noise:
         """Two geometric sequences, paired level by level."""
         spans = (settings.temperature, settings.sigma)
-        return cls(*(_geometric(*span, settings.levels).to(device) for span in spans))
+        return cls(*(_geometric(span[0], span[1], settings.levels).to(device) for span in spans))
 
 
 def _geometric(first: float, last: float, count: int) -> Tensor:
