@@ -63,9 +63,7 @@ def tile_surveys(wildcards):
 
 def training_surveys(wildcards):
     """Harmonised surveys with points in a tile that models are trained on."""
-    seen = {
-        survey for tile in PLAN.training_tiles for survey in PLAN.surveys_of(tile)
-    }
+    seen = {survey for tile in PLAN.training_tiles for survey in PLAN.surveys_of(tile)}
     return expand(f"{RESULTS}/surveys/{{survey}}.parquet", survey=sorted(seen))
 
 

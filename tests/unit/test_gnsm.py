@@ -48,7 +48,9 @@ def fitted() -> tuple[pl.DataFrame, np.ndarray, Gnsm]:
 
 
 def test_codes_by_hand() -> None:
-    table = pl.DataFrame({"k": ["b", None, "a", "b"], "one": [1, 1, 1, 1], "v": [1.0, 3.0, None, 2]})
+    table = pl.DataFrame(
+        {"k": ["b", None, "a", "b"], "one": [1, 1, 1, 1], "v": [1.0, 3.0, None, 2]}
+    )
     coding = learn_coding(table, ["k", "one"], ["v"])
     assert coding.categories == {"k": ("", "a", "b")}
     assert coding.sizes == (3, 2)  # the second tells whether v is given
@@ -108,7 +110,9 @@ def test_a_row_is_judged_by_itself_alone(fitted) -> None:
     table, _, model = fitted
     whole = model.negative_log_likelihood(table)
     some = np.array([5, 700, 5, 31])
-    np.testing.assert_allclose(model.negative_log_likelihood(table[some]), whole[some], rtol=1e-3, atol=0.01)
+    np.testing.assert_allclose(
+        model.negative_log_likelihood(table[some]), whole[some], rtol=1e-3, atol=0.01
+    )
 
 
 def test_plain_norms_are_the_roots_of_the_squared_ones(fitted) -> None:

@@ -105,7 +105,7 @@ def test_without_labels_there_is_a_remedy(made) -> None:
     tiles = write(folder / "c", points, bad, 1)
     labels = pl.read_parquet(tiles[0]["labels"])
     labels.head(0).write_parquet(tiles[0]["labels"])
-    with pytest.raises(BedsieveError, match="set detectors.gnsm.train_on to points"):
+    with pytest.raises(BedsieveError, match=r"set detectors\.gnsm\.train_on to points"):
         gather(tiles, GnsmPointsSettings.from_mapping(SMALL), 0)
     everyone = GnsmPointsSettings.from_mapping(SMALL | {"train_on": "points"})
     assert gather(tiles, everyone, 0).height == 800
