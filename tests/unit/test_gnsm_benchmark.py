@@ -7,8 +7,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bedsieve.benchmarks.gnsm import CASES, CURVE, GNSM, SOURCE, run
-from bedsieve.benchmarks.gnsm_sets import CENSUS_COLUMNS, FETCHED, read_set
+from bedsieve.benchmarks.gnsm import CASES, CURVE, FILES, run
+from bedsieve.benchmarks.gnsm_sets import CENSUS_COLUMNS, read_set
+from bedsieve.benchmarks.gnsm_source import FETCHED, GNSM, SOURCE
 from bedsieve.detectors.gnsm_settings import GnsmSettings
 from bedsieve.errors import InputError
 
@@ -43,6 +44,8 @@ def test_rows_hold_the_curve_and_stand_beside_the_source(tmp_path: Path) -> None
 
 def test_published_figures_cover_the_same_sets() -> None:
     sets = {*CASES, *FETCHED}
+    assert set(FILES) == sets
+    assert FILES["census"] == ("census-income.data.gz", "census-income.test.gz")
     assert all(set(figures) == sets for figures in SOURCE.values())
 
 

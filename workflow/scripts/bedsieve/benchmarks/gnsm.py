@@ -8,66 +8,34 @@ isolation forests and ECOD on the same split (seed 002, section 5.1 and Table 2)
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
-from bedsieve.benchmarks.gnsm_sets import Table, read_set
+from bedsieve.benchmarks.gnsm_source import ECOD, FETCHED, GNSM, IFOREST, IFOREST_PYOD, SOURCE
 from bedsieve.benchmarks.rows import Row
-from bedsieve.detectors.gnsm_coding import Coded, Coding, learn_coding
 from bedsieve.detectors.gnsm_settings import GnsmSettings
-from bedsieve.detectors.gnsm_table import Split, split_rows
-from bedsieve.evaluation.metrics import Ranking, average_precision
+
+if TYPE_CHECKING:
+    from bedsieve.benchmarks.gnsm_sets import Table
+    from bedsieve.detectors.gnsm_coding import Coded, Coding
+    from bedsieve.detectors.gnsm_mixture import Floats
+    from bedsieve.detectors.gnsm_model import Weights
+    from bedsieve.detectors.gnsm_table import Split
 
 CASES: tuple[str, ...] = ("bank", "chess", "cmc", "solar", "u2r")
 """Sets that are at hand; `run` takes census and probe as well, once their files are fetched."""
 
+FILES: dict[str, tuple[str, ...]] = {case: (f"{case}.parquet",) for case in CASES} | {
+    case: tuple(file.name for file in files) for case, files in FETCHED.items()
+}
+"""Files in the data folder that each set is read from."""
+
 METRIC = "average precision"
-GNSM, IFOREST, IFOREST_PYOD, ECOD = (
-    "GNSM",
-    "IForest (scikit-learn)",
-    "IForest (PyOD)",
-    "ECOD (PyOD)",
-)
 SETTINGS = GnsmSettings(steps=4000, batch=256, mixture_rows=5000)
-"""What a processor core can train in a minute; the source trains a 300 times larger network for up to two
-million steps of 2,048 rows."""
+"""What a processor core can train in a minute; the source trains a network of some 200 times as many
+weights for up to two million steps of 2,048 rows."""
 
 CURVE = (0.05, 0.25, 0.5)
 """Shares of the steps at which the method is also measured, before its end."""
-
-SOURCE: dict[str, dict[str, tuple[float, float]]] = {
-    GNSM: {
-        "bank": (0.6558, 0.0345),
-        "census": (0.4779, 0.0229),
-        "chess": (0.0160, 0.0068),
-        "cmc": (0.2587, 0.0993),
-        "probe": (0.9748, 0.0062),
-        "solar": (0.6334, 0.0541),
-        "u2r": (0.8235, 0.0545),
-    },
-    IFOREST: {
-        "bank": (0.6324, 0.0174),
-        "census": (0.4064, 0.0207),
-        "chess": (0.0231, 0.0136),
-        "cmc": (0.2272, 0.0157),
-        "probe": (0.9295, 0.0228),
-        "solar": (0.6799, 0.0348),
-        "u2r": (0.5274, 0.1288),
-    },
-    ECOD: {
-        "bank": (0.6652, 0.0057),
-        "census": (0.4096, 0.0015),
-        "chess": (0.0143, 0.0005),
-        "cmc": (0.2379, 0.0175),
-        "probe": (0.9539, 0.0038),
-        "solar": (0.7223, 0.0091),
-        "u2r": (0.6784, 0.0139),
-    },
-}
-"""Mean and standard deviation over 5 seeds in the source's Table 2, as shares."""
-
-Floats = npt.NDArray[np.float64]
 
 
 def run(case: str, seed: int, data: Path, settings: GnsmSettings = SETTINGS) -> list[Row]:
@@ -88,6 +56,10 @@ def run(case: str, seed: int, data: Path, settings: GnsmSettings = SETTINGS) -> 
     InputError
         If the set's file is missing.
     """
+    from bedsieve.benchmarks.gnsm_sets import read_set
+    from bedsieve.detectors.gnsm_coding import learn_coding
+    from bedsieve.detectors.gnsm_table import split_rows
+
     table = read_set(case, data)
     split = split_rows(table.anomaly, seed)
     categories = [name for name in table.rows.columns if name not in table.numbers]
@@ -103,7 +75,7 @@ def run(case: str, seed: int, data: Path, settings: GnsmSettings = SETTINGS) -> 
 
 
 def _published(variant: str, case: str) -> tuple[float, float] | tuple[None, None]:
-    # The source took PyOD's isolation forest or scikit-learn's: it does not say, and they agree.
+    # PyOD's isolation forest is scikit-learn's under another name; the source does not say which it took.
     found = SOURCE.get(IFOREST if variant == IFOREST_PYOD else variant, {})
     return found.get(case, (None, None))
 
@@ -112,7 +84,7 @@ def _gnsm(
     table: Table, split: Split, coding: Coding, settings: GnsmSettings, seed: int
 ) -> dict[str, float]:
     """Average precision by variant, one for each point of the curve."""
-    from bedsieve.detectors.gnsm_model import Weights, fit_gnsm, with_mixture
+    from bedsieve.detectors.gnsm_model import fit_gnsm, with_mixture
 
     train, validation, test = (table.rows[rows] for rows in split)
     parts = coding.encode(train), coding.encode(validation)
@@ -147,9 +119,13 @@ def _shallow(table: Table, split: Split, coding: Coding, seed: int) -> dict[str,
 
 
 def _one_hot(coded: Coded, coding: Coding) -> Floats:
+    import numpy as np
+
     columns = [np.eye(size)[coded.category[:, place]] for place, size in enumerate(coding.sizes)]
     return np.concatenate([*columns, coded.number.astype(np.float64)], axis=1)
 
 
 def _precision(score: Floats, table: Table, split: Split) -> float:
+    from bedsieve.evaluation.metrics import Ranking, average_precision
+
     return average_precision(Ranking(score, table.anomaly[split.test]))

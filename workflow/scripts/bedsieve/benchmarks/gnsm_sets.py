@@ -2,7 +2,7 @@
 
 In: a folder with the tables. Out: a table of categories and numbers, and which rows are anomalies. Five of
 the source's sets are prepared Parquet files. Census and probe are read from the files that their owners
-publish, named in `FETCHED`. Segmentation images, the source's second experiment, are no tables and are left
+publish, named in `gnsm_source.FETCHED`. Segmentation images, the source's second experiment, are no tables and are left
 out.
 """
 
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from bedsieve.benchmarks.gnsm_source import FETCHED
 from bedsieve.errors import InputError
 
 CENSUS_COLUMNS = (
@@ -42,24 +43,6 @@ PROBE_COLUMNS = {1: "protocol_type", 2: "service", 3: "flag", 11: "logged_in"} |
 
 PROBES = ("ipsweep", "mscan", "nmap", "portsweep", "saint", "satan")
 _KDD99_FIELDS = 42
-
-
-class Fetched(NamedTuple):
-    """A file to fetch: its name in the data folder, and its address."""
-
-    name: str
-    url: str
-
-
-_UCI = "https://archive.ics.uci.edu/ml/machine-learning-databases"
-FETCHED: dict[str, tuple[Fetched, ...]] = {
-    "census": tuple(
-        Fetched(f"census-income.{part}.gz", f"{_UCI}/census-income-mld/census-income.{part}.gz")
-        for part in ("data", "test")
-    ),
-    "probe": (Fetched("kddcup99-corrected.gz", f"{_UCI}/kddcup99-mld/corrected.gz"),),
-}
-"""Files of the sets that are fetched. Each is plain comma-separated text, gzipped, without a header."""
 
 
 class Table(NamedTuple):
