@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from bedsieve.benchmarks.gnsm_sets import Table
     from bedsieve.detectors.gnsm_coding import Coded, Coding
     from bedsieve.detectors.gnsm_mixture import Floats
-    from bedsieve.detectors.gnsm_model import Weights
     from bedsieve.detectors.gnsm_table import Split
+    from bedsieve.detectors.gnsm_training import Weights
 
 CASES: tuple[str, ...] = ("bank", "chess", "cmc", "solar", "u2r")
 """Sets that are at hand; `run` takes census and probe as well, once their files are fetched."""

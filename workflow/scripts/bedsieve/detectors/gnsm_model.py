@@ -236,7 +236,8 @@ def _squares(
     x = torch.cat([clean, rows.number], 1)
     everywhere = torch.full((len(x),), level, device=x.device)
     found = net(x, noise.temperature, everywhere)
-    of_categories, of_numbers = found.split([clean.shape[1], rows.number.shape[1]], 1)
+    places = [clean.shape[1], rows.number.shape[1]]
+    of_categories, of_numbers = torch.split(found, places, 1)
     score = torch.cat(
         [
             exp_concrete_score(of_categories, noise.temperature[level], sizes),

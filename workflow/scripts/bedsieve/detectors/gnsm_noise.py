@@ -58,7 +58,7 @@ def block_log_softmax(x: Tensor, sizes: Sequence[int]) -> Tensor:
     """ln softmax within each column's block, shape as `x` (n, sum of sizes)."""
     if not sizes:
         return x
-    return torch.cat([part.log_softmax(1) for part in x.split(list(sizes), 1)], 1)
+    return torch.cat([part.log_softmax(1) for part in torch.split(x, list(sizes), 1)], 1)
 
 
 def exp_concrete_log_density(x: Tensor, log_alpha: Tensor, temperature: float) -> Tensor:
