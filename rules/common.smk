@@ -9,7 +9,7 @@ from bedsieve.plan import megabytes, minutes, network_jobs, threads_for
 
 MEMBERS = config["ensemble"]["members"]
 BY_SURVEY = {"along_track"}
-TRAINED = {"pca", "gnn", "gae", "carving", "pegasus"}
+TRAINED = {"pca", "gnn", "gae", "carving", "pegasus", "gnsm"}
 SURVEY_NAMES = {survey.survey_no: name for name, survey in PLAN.surveys.items()}
 MODELS = f"{RESULTS}/models/{config['models']['version']}"
 ENSEMBLE = EnsembleSettings.from_config(config["ensemble"])
@@ -54,6 +54,20 @@ def tile_sources(wildcards):
         f"{RESULTS}/surveys/{{survey}}.parquet",
         survey=PLAN.surveys_of(wildcards.tile, within=PLAN.reach),
     )
+
+
+def tile_surveys(wildcards):
+    """Harmonised surveys with points in a tile."""
+    return expand(
+        f"{RESULTS}/surveys/{{survey}}.parquet",
+        survey=PLAN.surveys_of(wildcards.tile),
+    )
+
+
+def training_surveys(wildcards):
+    """Harmonised surveys with points in a tile that models are trained on."""
+    seen = {survey for tile in PLAN.training_tiles for survey in PLAN.surveys_of(tile)}
+    return expand(f"{RESULTS}/surveys/{{survey}}.parquet", survey=sorted(seen))
 
 
 def member_tables(wildcards):

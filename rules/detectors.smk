@@ -187,3 +187,30 @@ rule pegasus:
         "Score tile {wildcards.tile} off and on the manifold of {params.manifold}"
     script:
         "../workflow/scripts/pegasus.py"
+
+
+rule gnsm:
+    input:
+        points=f"{RESULTS}/tiles/{{tile}}/points.parquet",
+        surveys=tile_surveys,
+        model=f"{MODELS}/gnsm/manifest.json",
+    output:
+        f"{RESULTS}/tiles/{{tile}}/scores/gnsm.parquet",
+    log:
+        f"{RESULTS}/logs/gnsm/{{tile}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/gnsm/{{tile}}.tsv"
+    conda:
+        env(TORCH)
+    threads: 1
+    resources:
+        **GPU,
+        mem_mb=tile_mb(200, base=1500),
+        runtime=tile_minutes(50_000 if GPU else 4_000),
+    params:
+        code=code("gnsm.py", TORCH),
+        device=DEVICE,
+    message:
+        "Compare metadata and physics of tile {wildcards.tile} with what comes together elsewhere"
+    script:
+        "../workflow/scripts/gnsm.py"

@@ -214,6 +214,54 @@ if untrained("pegasus"):
             "../workflow/scripts/train_pegasus.py"
 
 
+if untrained("gnsm"):
+
+    rule train_gnsm:
+        input:
+            points=of_training_tiles("points.parquet"),
+            labels=of_training_tiles("labels.parquet"),
+            surveys=training_surveys,
+        output:
+            network=f"{MODELS}/gnsm/network.safetensors",
+            mixture=f"{MODELS}/gnsm/mixture.safetensors",
+            tables=expand(
+                f"{MODELS}/gnsm/{{table}}.parquet", table=["surveys", "seeds"]
+            ),
+            constants=expand(
+                f"{MODELS}/gnsm/{{part}}.json", part=["coding", "table", "scale"]
+            ),
+            curves=f"{MODELS}/gnsm/curves.tsv",
+            manifest=f"{MODELS}/gnsm/manifest.json",
+        log:
+            f"{RESULTS}/logs/train_gnsm.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/train_gnsm.tsv"
+        conda:
+            env(TORCH)
+        threads: 1
+        resources:
+            **GPU,
+            mem_mb=lambda wildcards, attempt: megabytes(
+                max(map(PLAN.points_of_tile, PLAN.training_tiles), default=0),
+                300,
+                3000,
+                attempt,
+            ),
+            runtime=lambda wildcards, attempt: minutes(
+                config["detectors"]["gnsm"]["steps"], 20, attempt
+            ),
+        params:
+            code=code("train_gnsm.py", TORCH),
+            version=config["models"]["version"],
+            seed=config["models"]["seed"],
+            device=DEVICE,
+            settings=config["detectors"]["gnsm"],
+        message:
+            "Learn which metadata and physics come together"
+        script:
+            "../workflow/scripts/train_gnsm.py"
+
+
 if ENSEMBLE.learns and untrained(f"ensemble/{ENSEMBLE.key}"):
 
     rule train_ensemble:

@@ -326,3 +326,15 @@ def test_pegasus_brings_the_manifold_that_it_stands_on(project: Project) -> None
     done = project.snakemake("--dry-run")
     assert done.returncode == 1
     assert "ensemble.members names pegasus, which needs graph.hops of 6 or more" in done.stdout
+
+
+def test_categorical_score_matching_runs_only_as_a_member(project: Project) -> None:
+    members = ["along_track", "pca", "segments", "gnn", "gnsm"]
+    two_surveys(project, ensemble={"members": members})
+    assert project.plan() == expected(3, 3, gnsm=3, train_gnsm=1)
+    target = "results/demo/tiles/x1_y0/scores/gnsm.parquet"
+    folder = project.path("results/demo/models/v1/gnsm")
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text("{}")
+    assert project.plan() == expected(3, 3, gnsm=3)
+    assert project.plan(target)["harmonise"] == 2

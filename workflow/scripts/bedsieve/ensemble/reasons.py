@@ -115,6 +115,12 @@ def _pegasus(evidence: Callable[[str], pl.Expr]) -> pl.Expr:
     return origin.replace_strict(words, default=None, return_dtype=pl.String)
 
 
+def _gnsm(evidence: Callable[[str], pl.Expr]) -> pl.Expr:
+    usual = pl.lit("its survey and physics seldom come together")
+    named = usual + ", least of all its " + evidence("because")
+    return pl.coalesce(named, usual)
+
+
 PHRASES: dict[str, Phrase] = {
     "along_track": Phrase(evidence=("residual",), words=_along_track),
     "segments": Phrase(evidence=("offset_m", "residual_m", "cause"), words=_segments),
@@ -123,6 +129,7 @@ PHRASES: dict[str, Phrase] = {
     "carving": Phrase(evidence=("family", "fold", "purity", "distance"), words=_carving),
     "gae": Phrase(evidence=("residual_m", "gradient"), words=_gae),
     "pegasus": Phrase(evidence=("origin",), words=_pegasus),
+    "gnsm": Phrase(evidence=("because",), words=_gnsm),
 }
 
 

@@ -147,6 +147,12 @@ def _pegasus(folder: TileFolder) -> None:
     )
 
 
+def _gnsm(folder: TileFolder) -> None:
+    from bedsieve.detectors.gnsm_score import score_tile
+
+    score_tile(folder.points, folder.models / "gnsm", folder.scores("gnsm"))
+
+
 SCORERS: dict[str, Scorer] = {
     "along_track": _along_track,
     "pca": _pca,
@@ -155,6 +161,7 @@ SCORERS: dict[str, Scorer] = {
     "gae": _gae,
     "carving": _carving,
     "pegasus": _pegasus,
+    "gnsm": _gnsm,
 }
 """How each member scores a tile folder."""
 

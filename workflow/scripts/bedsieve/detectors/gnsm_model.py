@@ -1,0 +1,263 @@
+"""Categorical score matching as a model of a table: fitted to inliers, scores any rows, kept in files.
+
+In: a table of inliers to learn from and one held out; later any table with the same columns. Out: how
+unlikely each row is, higher = more anomalous. The network's score of a row is measured at every noise level
+(MSMA, Mahmood et al. 2021), and a Gaussian mixture says how usual those numbers are (seed 002).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import torch
+from safetensors.numpy import load_file as load_arrays
+from safetensors.numpy import save as arrays_as_bytes
+from safetensors.torch import load_file as load_weights
+from safetensors.torch import save as weights_as_bytes
+from torch import Tensor
+
+from bedsieve.detectors.gnsm_coding import Coded, Coding
+from bedsieve.detectors.gnsm_mixture import Mixture, choose_mixture
+from bedsieve.detectors.gnsm_noise import exp_concrete_score, log_one_hot
+from bedsieve.detectors.gnsm_settings import GnsmSettings
+from bedsieve.detectors.gnsm_training import Noise, OnCheck, Rows, Weights, train_network
+from bedsieve.detectors.nets.score_network import ScoreNetwork
+from bedsieve.errors import BedsieveError
+from bedsieve.files import replacing, write_json
+
+NETWORK, MIXTURE, CODING = "network.safetensors", "mixture.safetensors", "coding.json"
+_CHUNK = 8192
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Gnsm:
+    """A fitted model.
+
+    Parameters
+    ----------
+    coding : Coding
+    settings : GnsmSettings
+    weights : dict of str to tensor
+        Averaged weights of the network.
+    mixture : Mixture
+    """
+
+    coding: Coding
+    settings: GnsmSettings
+    weights: Weights
+    mixture: Mixture
+
+    def negative_log_likelihood(self, table: pl.DataFrame, device: str = "cpu") -> Floats:
+        """Anomaly score of each row, shape (n,); NaN for a row with a category never seen.
+
+        Parameters
+        ----------
+        table : DataFrame
+            With the columns of `coding`.
+        device : str
+            ``"cpu"`` or ``"cuda"``.
+        """
+        coded = self.coding.encode(table)
+        norms = score_norms(self.weights, coded, self.coding.sizes, self.settings, device)
+        found = self.mixture.negative_log_likelihood(norms)
+        return np.where(coded.known, found, np.nan)
+
+    def parts(self, table: pl.DataFrame, device: str = "cpu") -> tuple[list[str], Floats]:
+        """Each column's part of a row's squared score at the least noise.
+
+        Returns
+        -------
+        list of str
+            Categorical and numeric columns.
+        float64 ndarray (n, columns)
+        """
+        names = [*self.coding.categories, *self.coding.gaps, *self.coding.numbers]
+        sizes = [*self.coding.sizes, *(1 for _ in self.coding.numbers)]
+        owner = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes)).to(device)
+        found = []
+        for _, squares in _squared_scores(
+            self.weights, self.coding.encode(table), self.coding.sizes, self.settings, device, 1
+        ):
+            part = squares.new_zeros(len(squares), len(sizes))
+            found.append(part.index_add_(1, owner, squares).cpu().numpy())
+        return names, np.concatenate(found)
+
+    def save(self, folder: str | Path) -> list[str]:
+        """Write network, mixture and coding; returns the files' names. Settings go into a manifest."""
+        folder = Path(folder)
+        contents = {
+            NETWORK: weights_as_bytes(self.weights),
+            MIXTURE: arrays_as_bytes(self.mixture.to_arrays()),
+        }
+        for name, content in contents.items():
+            with replacing(folder / name) as part:
+                part.write_bytes(content)
+        write_json(self.coding.to_mapping(), folder / CODING)
+        return [NETWORK, MIXTURE, CODING]
+
+    @classmethod
+    def load(cls, folder: str | Path, settings: Mapping[str, Any]) -> Gnsm:
+        """Read what `save` wrote, with the settings that it was fitted with."""
+        folder = Path(folder)
+        document = json.loads((folder / CODING).read_text(encoding="utf-8"))
+        return cls(
+            Coding.from_mapping(document),
+            GnsmSettings.from_mapping(settings),
+            load_weights(folder / NETWORK),
+            Mixture.from_arrays(load_arrays(folder / MIXTURE)),
+        )
+
+
+def fit_gnsm(
+    train: pl.DataFrame,
+    validation: pl.DataFrame,
+    coding: Coding,
+    settings: GnsmSettings,
+    seed: int,
+    *,
+    device: str = "cpu",
+    on_check: OnCheck | None = None,
+) -> tuple[Gnsm, list[dict[str, float]]]:
+    """Train the network and fit the mixture.
+
+    Parameters
+    ----------
+    train, validation : DataFrame
+        Inliers to learn from, and inliers held out.
+    coding : Coding
+        Of both.
+    settings : GnsmSettings
+    seed : int
+    device : str
+        ``"cpu"`` or ``"cuda"``.
+    on_check : callable, optional
+        See `bedsieve.detectors.gnsm_training.OnCheck`.
+
+    Returns
+    -------
+    Gnsm
+    list of dict
+        Losses at each check.
+
+    Raises
+    ------
+    BedsieveError
+        If there is no row to learn from, or none held out.
+    """
+    if train.is_empty() or validation.is_empty():
+        raise BedsieveError(
+            f"gnsm: {train.height} rows to learn from and {validation.height} held out are too few."
+        )
+    parts = coding.encode(train), coding.encode(validation)
+    trained = train_network(*parts, coding.sizes, settings, seed, device=device, on_check=on_check)
+    model = with_mixture(trained.weights, *parts, coding, settings, seed, device)
+    return model, trained.curve
+
+
+def with_mixture(
+    weights: Weights,
+    train: Coded,
+    validation: Coded,
+    coding: Coding,
+    settings: GnsmSettings,
+    seed: int,
+    device: str = "cpu",
+) -> Gnsm:
+    """A model from a network's weights: the mixture is fitted to the norms of its inliers."""
+    rng = np.random.default_rng([seed, 5])
+    learnt, held_out = (
+        score_norms(
+            weights, _sample(part, settings.mixture_rows, rng), coding.sizes, settings, device
+        )
+        for part in (train, validation)
+    )
+    mixture = choose_mixture(learnt, held_out, settings.components, seed)
+    return Gnsm(coding, settings, weights, mixture)
+
+
+def _sample(coded: Coded, most: int, rng: np.random.Generator) -> Coded:
+    """At most so many rows, drawn at random."""
+    rows = len(coded.category)
+    if rows <= most:
+        return coded
+    return coded.rows(np.sort(rng.choice(rows, most, replace=False)))
+
+
+def score_norms(
+    weights: Weights,
+    coded: Coded,
+    sizes: tuple[int, ...],
+    settings: GnsmSettings,
+    device: str = "cpu",
+) -> Floats:
+    """‖s(x, λ)‖² of each clean row at each noise level, shape (n, levels); ‖s‖ where `norm` is plain.
+
+    Rows that are alike are worked out once: a table of categories repeats itself.
+    """
+    kinds, place = _distinct(coded)
+    norms = np.zeros((len(kinds.category), settings.levels))
+    for (start, level), squares in _squared_scores(
+        weights, kinds, sizes, settings, device, settings.levels
+    ):
+        norms[start : start + len(squares), level] = squares.sum(1).cpu().numpy()
+    return (norms if settings.norm == "squared" else np.sqrt(norms))[place]
+
+
+def _squared_scores(
+    weights: Weights,
+    coded: Coded,
+    sizes: tuple[int, ...],
+    settings: GnsmSettings,
+    device: str,
+    levels: int,
+) -> Iterator[tuple[tuple[int, int], Tensor]]:
+    """Squares of the scores of clean rows (rows, places), by first row and noise level, least noise first."""
+    net = _network(weights, settings).to(device)
+    noise = Noise.of(settings, device)
+    for start in range(0, len(coded.category), _CHUNK):
+        rows = Rows.of(coded.rows(slice(start, start + _CHUNK)), device)
+        for level in range(levels):
+            yield (start, level), _squares(net, rows, sizes, noise, level)
+
+
+@torch.inference_mode()
+def _squares(
+    net: ScoreNetwork, rows: Rows, sizes: tuple[int, ...], noise: Noise, level: int
+) -> Tensor:
+    clean = log_one_hot(rows.category, sizes)
+    x = torch.cat([clean, rows.number], 1)
+    everywhere = torch.full((len(x),), level, device=x.device)
+    found = net(x, noise.temperature, everywhere)
+    places = [clean.shape[1], rows.number.shape[1]]
+    of_categories, of_numbers = torch.split(found, places, 1)
+    score = torch.cat(
+        [
+            exp_concrete_score(of_categories, noise.temperature[level], sizes),
+            of_numbers / noise.sigma[level] * rows.present,
+        ],
+        1,
+    )
+    return score.double().square()
+
+
+def _distinct(coded: Coded) -> tuple[Coded, npt.NDArray[np.int64]]:
+    """Rows without repeats, and where each row is among them."""
+    if coded.number.shape[1]:  # numbers hardly repeat
+        return coded, np.arange(len(coded.category))
+    _, first, place = np.unique(coded.category, axis=0, return_index=True, return_inverse=True)
+    return coded.rows(first), place.reshape(-1)
+
+
+def _network(weights: Weights, settings: GnsmSettings) -> ScoreNetwork:
+    places = weights["head.bias"].numel()
+    net = ScoreNetwork(places, settings.width, settings.layers, settings.embedding)
+    net.load_state_dict(weights)
+    return net.eval()
