@@ -6,7 +6,7 @@ from bedsieve.ensemble.settings import EnsembleSettings
 from bedsieve.plan import megabytes, minutes, network_jobs, threads_for
 
 MEMBERS = config["ensemble"]["members"]
-BY_SURVEY = {"along_track"}
+BY_SURVEY = {"along_track", "sparker"}
 TRAINED = {"pca", "gnn", "gae", "carving"}
 SURVEY_NAMES = {survey.survey_no: name for name, survey in PLAN.surveys.items()}
 MODELS = f"{RESULTS}/models/{config['models']['version']}"
@@ -30,6 +30,11 @@ def env(name):
 def untrained(detector):
     """Whether the configured version lacks this model: the one look at results while parsing."""
     return not Path(MODELS, detector, "manifest.json").exists()
+
+
+def sparker_seed(survey):
+    """Seed of a survey's sample, toys and fit: its own, and the same in every run."""
+    return 1000 * PLAN.surveys[survey].survey_no + config["models"]["seed"]
 
 
 def everything(wildcards):

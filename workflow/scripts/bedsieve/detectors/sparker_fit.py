@@ -56,7 +56,7 @@ class SparkerSettings:
     learning_rate: float = 0.03
     narrowing: float = 0.1
     narrowing_steps: float = 0.9
-    ridge: float = 0.01
+    ridge: float = 0.001
     signed: bool = False
     starts: int = 1
     checkpoints: int = 8
@@ -129,7 +129,7 @@ def fit(
         First width: see `first_width`. The same for all sets that are to be compared.
     settings : SparkerSettings
     seeds : ndarray of int64, shape (sets,)
-        For the first centres, which are random points of the inspected data.
+        For the first centres, which are random places of inspected points.
 
     Raises
     ------
@@ -151,10 +151,12 @@ def fit(
     for number, rows in enumerate(members):
         x = np.ascontiguousarray(pool[rows].T)
         rng = np.random.default_rng(int(seeds[number]))
+        # Kernels that start at one place would stay together for ever.
+        distinct = np.unique(x[:, :n_data].T, axis=0)
         best = -np.inf
         for _ in range(settings.starts):
-            first = rng.choice(n_data, settings.kernels, replace=False)
-            a, mu = np.zeros(settings.kernels), np.ascontiguousarray(x[:, first].T)
+            first = rng.permutation(len(distinct))[np.arange(settings.kernels) % len(distinct)]
+            a, mu = np.zeros(settings.kernels), distinct[first]
             noted = np.empty(settings.checkpoints)
             _descend(
                 x, n_data, widths, marks, settings.learning_rate, settings.ridge * n_data,
