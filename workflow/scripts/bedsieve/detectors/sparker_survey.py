@@ -109,7 +109,7 @@ def write_toys(
         drawn.pool,
         len(drawn.data),
         len(drawn.pool) - len(drawn.data),
-        first_width(drawn.pool),
+        _width(drawn.pool),
         settings.fit,
         seed=seed,
         numbers=numbers,
@@ -157,7 +157,7 @@ def write_scorecard(
     if made["toy"].to_list() != list(range(settings.toys)):
         raise BedsieveError(f"{toy_paths[0]}: not all of {settings.toys} toys are there.")
     reference = drawn.pool[: len(drawn.pool) - len(drawn.data)]
-    fitted = inspect(drawn.data, reference, first_width(drawn.pool), settings.fit, seed)
+    fitted = inspect(drawn.data, reference, _width(drawn.pool), settings.fit, seed)
     told = verdict(fitted.t[0], made.drop("toy").to_numpy())
     kernels = fitted.kernels[0]
     table = residuals.of_survey(residual_paths, survey_no)
@@ -230,6 +230,11 @@ def describe(
         "tile": pl.String, "east": pl.Float64, "north": pl.Float64,
     }  # fmt: skip
     return pl.DataFrame(rows, schema=schema).sort("surplus_share", descending=True)
+
+
+def _width(pool: Floats) -> float:
+    """First width; where no seed is beyond the usual, a unit of the logarithmic scale."""
+    return first_width(pool) if (pool != pool[0]).any() else 1.0
 
 
 def _nearest(kernels: Kernels, live: np.ndarray, X: Floats) -> np.ndarray:

@@ -31,7 +31,7 @@ class Verdict:
         p_c = (1 + #{t_toy ≥ t}) / (toys + 1).
     excess : float
         Largest distance of t from the toys' mean over the checkpoints, in the toys' standard
-        deviations: it still orders fits that beat every toy.
+        deviations (of at least 1): it still orders fits that beat every toy.
     """
 
     p_value: float
@@ -121,6 +121,7 @@ def verdict(t: Floats, t_toys: Floats) -> Verdict:
     aggregate = -0.5 * np.log(p.min(axis=1)) - 0.5 * np.log(p).mean(axis=1)
     # Sums of the same logarithms in another order may differ in the last bit.
     reached = aggregate >= aggregate[0] - 1e-12
-    spread = np.maximum(t_toys.std(axis=0, ddof=1), np.finfo(float).tiny)
+    # t is twice a log likelihood ratio; toys without any anomaly to fit may not differ at all.
+    spread = np.maximum(t_toys.std(axis=0, ddof=1), 1.0)
     excess = float(((t - t_toys.mean(axis=0)) / spread).max())
     return Verdict(float(reached.mean()), float(aggregate[0]), p[0], excess)
