@@ -53,7 +53,7 @@ def _square(seed: int) -> list[Row]:
     rng = np.random.default_rng(seed)
     inspected, reference = square(rng, 2000, 0.03), rng.random((6000, 2))
     first = first_width(reference)
-    full = SparkerSettings(kernels=4, ridge=0.1, starts=12)
+    full = SparkerSettings(kernels=4, ridge=0.1, starts=30)
     variants = {
         "as defined": (first, full),
         "one start": (first, replace(full, starts=1)),
@@ -106,7 +106,7 @@ def _uniform(seed: int, sets: int = 200, n_toys: int = 19) -> list[Row]:
 
 
 def _in_square(rng: np.random.Generator, n: int, share: float) -> Floats:
-    return square(rng, n, share / 3)
+    return square(rng, n, share, BLOBS[:1])
 
 
 def _in_gauss(rng: np.random.Generator, n: int, share: float) -> Floats:
@@ -130,7 +130,7 @@ def _power(
         for name, test in tests.items():
             null[name].append(test(pool[rows[:_N_DATA]], pool[rows[_N_DATA:]]))
     rows_out = []
-    for share in (0.0, 0.003, 0.006, 0.01, 0.015, 0.02, 0.03, 0.05):
+    for share in (0.0, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.08):
         hits = dict.fromkeys(tests, 0)
         for _ in range(_SETS):
             inspected = make(rng, _N_DATA, share)
