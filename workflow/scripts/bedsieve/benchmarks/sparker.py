@@ -208,8 +208,11 @@ def _intrusions(seed: int, path: Path) -> list[Row]:
     kernels = inspect(inspected, pool[:20_000], first, SparkerSettings(), seed).kernels[0]
     dense = DenseRatio(pool[:100], first)
     dense.fit(inspected, pool[:20_000])
-    for name, f in (("SparKer", kernels), ("dense NP, median width", dense)):
-        score = f.log_ratio(inspected)
+    scores = {
+        "SparKer": kernels.log_ratio(inspected),
+        "dense NP, median width": dense.log_ratio(inspected),
+    }
+    for name, score in scores.items():
         precision, auc = average_precision_score(is_bad, score), roc_auc_score(is_bad, score)
         rows_out.append(_row("u2r", name, "average precision", seed, float(precision)))
         rows_out.append(_row("u2r", name, "ROC AUC", seed, float(auc)))

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from bedsieve.detectors import sparker_residuals as residuals
-from bedsieve.detectors.sparker_fit import SparkerSettings, first_width
+from bedsieve.detectors.sparker_fit import Rows, SparkerSettings, first_width
 from bedsieve.detectors.sparker_kernels import Floats, Kernels
 from bedsieve.detectors.sparker_reference import Sample, load_reference, sample
 from bedsieve.detectors.sparker_test import inspect, toys, verdict
@@ -237,7 +237,7 @@ def _width(pool: Floats) -> float:
     return first_width(pool) if (pool != pool[0]).any() else 1.0
 
 
-def _nearest(kernels: Kernels, live: np.ndarray, X: Floats) -> np.ndarray:
+def _nearest(kernels: Kernels, live: Rows, X: Floats) -> Rows:
     """The counting kernel that is nearest to each point, -1 where none is within reach."""
     if live.size == 0:
         return np.full(len(X), -1)
