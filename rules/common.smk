@@ -8,8 +8,8 @@ from bedsieve.detectors.pegasus_files import MANIFOLD_FILES
 from bedsieve.plan import megabytes, minutes, network_jobs, threads_for
 
 MEMBERS = config["ensemble"]["members"]
-BY_SURVEY = {"along_track"}
 TRAINED = {"pca", "gnn", "gae", "carving", "pegasus", "gnsm"}
+BY_SURVEY = {"along_track", "sparker"}
 SURVEY_NAMES = {survey.survey_no: name for name, survey in PLAN.surveys.items()}
 MODELS = f"{RESULTS}/models/{config['models']['version']}"
 ENSEMBLE = EnsembleSettings.from_config(config["ensemble"])
@@ -33,6 +33,11 @@ def env(name):
 def untrained(detector):
     """Whether the configured version lacks this model: the one look at results while parsing."""
     return not Path(MODELS, detector, "manifest.json").exists()
+
+
+def sparker_seed(survey):
+    """Seed of a survey's sample, toys and fit: its own, and the same in every run."""
+    return 1000 * PLAN.surveys[survey].survey_no + config["models"]["seed"]
 
 
 def everything(wildcards):

@@ -177,6 +177,19 @@ def test_the_graph_autoencoder_is_run_where_it_is_a_member(project: Project) -> 
     assert "ensemble.members names gae, which needs graph.hops of 6 or more" in done.stdout
 
 
+def test_scorecards_are_asked_for_by_name_or_as_a_member(project: Project) -> None:
+    surveys, tiles = tables(ROOT / "config" / "demo")
+    assert project.plan("survey_scorecards") == Counter(
+        {"simulate": 1, "train_sparker": 1, "survey_scorecards": 1, "sparker_toys": 2 * surveys}
+        | dict.fromkeys(("harmonise", "along_track", "sparker_sample", "sparker"), surveys)
+        | dict.fromkeys(("points", "crossovers", "labels", "segments", "sparker_residuals"), tiles)
+    )
+    two_surveys(project, ensemble={"members": ["along_track", "pca", "segments", "gnn", "sparker"]})
+    assert project.plan() == expected(
+        3, 3, sparker=3, sparker_sample=3, sparker_toys=6, sparker_residuals=3, train_sparker=1
+    )
+
+
 def test_retired_surveys_are_left_out(project: Project) -> None:
     two_surveys(project)
     sheet = "survey_no\tsurvey\tstatus\n1\tA\tactive\n2\tB\tretired\n3\tC\tactive\n"

@@ -121,12 +121,23 @@ def _gnsm(evidence: Callable[[str], pl.Expr]) -> pl.Expr:
     return pl.coalesce(named, usual)
 
 
+def _sparker(evidence: Callable[[str], pl.Expr]) -> pl.Expr:
+    residuals = {
+        "track": "along their tracks",
+        "neighbour": "against other tracks around",
+        "crossing": "where tracks meet",
+    }
+    where = evidence("feature").replace_strict(residuals, default=None)
+    return pl.lit("its survey has too many points that stand out like it ") + where
+
+
 PHRASES: dict[str, Phrase] = {
     "along_track": Phrase(evidence=("residual",), words=_along_track),
     "segments": Phrase(evidence=("offset_m", "residual_m", "cause"), words=_segments),
     "pca": Phrase(evidence=("law_rate", "law_crossing", "law_shear"), words=_pca),
     "gnn": Phrase(evidence=("because",), words=_gnn),
     "carving": Phrase(evidence=("family", "fold", "purity", "distance"), words=_carving),
+    "sparker": Phrase(evidence=("feature",), words=_sparker),
     "gae": Phrase(evidence=("residual_m", "gradient"), words=_gae),
     "pegasus": Phrase(evidence=("origin",), words=_pegasus),
     "gnsm": Phrase(evidence=("because",), words=_gnsm),

@@ -1,0 +1,247 @@
+"""Survey scorecards: residuals, a matched reference, toys in batches, and what is said of a survey."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from bedsieve.detectors import sparker_residuals as residuals
+from bedsieve.detectors.sparker_fit import SparkerSettings
+from bedsieve.detectors.sparker_kernels import Kernels
+from bedsieve.detectors.sparker_reference import load_reference, sample, train_reference
+from bedsieve.detectors.sparker_survey import (
+    ScorecardSettings,
+    describe,
+    read_sample,
+    write_sample,
+    write_scorecard,
+    write_toys,
+)
+from bedsieve.errors import BedsieveError, InputError
+from bedsieve.products.scorecards import COLUMNS, scorecards
+
+SETTINGS = ScorecardSettings(
+    inspected=300,
+    reference=700,
+    toys=19,
+    batches=2,
+    fit=SparkerSettings(kernels=3, steps=100, checkpoints=4),
+)
+BAD, CLEAN = 2, 3
+TILE_SIZE = 50_000.0
+
+
+def residual_table(survey_no: int, n: int, bad: int = 0, seeds: bool = False) -> pl.DataFrame:
+    """Normal residuals; the first `bad` points are far too thick against other tracks, in the east."""
+    rng = np.random.default_rng(survey_no)
+    neighbour = rng.normal(size=n)
+    neighbour[:bad] = 25 + rng.normal(size=bad)
+    if seeds:
+        neighbour[:80] = rng.uniform(4, 12, 80)
+    crossing = 8 * rng.normal(size=n)
+    east = np.where(np.arange(n) < bad, 60_000.0, rng.uniform(0, 49_000, n))
+    absent = (np.arange(n) % 2 == 1) if not seeds else np.zeros(n, bool)
+    return pl.DataFrame(
+        {
+            "point_id": np.arange(n, dtype=np.uint64) + np.uint64(survey_no << 32),
+            "survey_no": np.full(n, survey_no, np.uint32),
+            "east": east,
+            "north": rng.uniform(0, 49_000, n),
+            "track": rng.normal(size=n).astype(np.float32),
+            "neighbour": neighbour.astype(np.float32),
+            "crossing": pl.Series(np.where(absent, np.nan, crossing), dtype=pl.Float32).fill_nan(
+                None
+            ),
+            "noise_m": rng.uniform(3, 9, n).astype(np.float32),
+            "seed": np.full(n, seeds),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scorecards")
+    tables = [
+        residual_table(1, 4000, seeds=True),
+        residual_table(BAD, 900, bad=60),
+        residual_table(CLEAN, 900),
+    ]
+    pl.concat(tables).write_parquet(folder / "residuals.parquet")
+    train_reference([folder / "residuals.parquet"], folder / "model", version="v")
+    return folder
+
+
+def card(folder: Path, survey_no: int) -> tuple[dict[str, object], pl.DataFrame, pl.DataFrame]:
+    paths = [folder / "residuals.parquet"]
+    out = folder / str(survey_no)
+    kept = {"settings": SETTINGS, "seed": survey_no}
+    write_sample(paths, folder / "model", out / "sample.parquet", survey_no=survey_no, **kept)
+    for batch in range(SETTINGS.batches):
+        write_toys(out / "sample.parquet", out / f"toys_{batch}.parquet", batch=batch, **kept)
+    write_scorecard(
+        out / "sample.parquet",
+        [out / f"toys_{batch}.parquet" for batch in (1, 0)],
+        paths,
+        card_path=out / "scorecard.json",
+        kernels_path=out / "kernels.parquet",
+        scores_path=out / "scores.parquet",
+        survey=f"SURVEY_{survey_no}",
+        survey_no=survey_no,
+        tile_size=TILE_SIZE,
+        **kept,
+    )
+    return (
+        json.loads((out / "scorecard.json").read_text()),
+        pl.read_parquet(out / "kernels.parquet"),
+        pl.read_parquet(out / "scores.parquet"),
+    )
+
+
+def test_a_survey_with_errors_stands_out_and_says_where(made: Path) -> None:
+    bad, kernels, scores = card(made, BAD)
+    clean, _, _ = card(made, CLEAN)
+    assert bad["p_value"] == pytest.approx(1 / 20)
+    assert bad["excess"] > 10 > clean["excess"]
+    assert bad["points"] == bad["judged"] == 900
+    assert bad["surplus_share"] == pytest.approx(60 / 900, rel=0.4)
+    first = kernels.row(0, named=True)
+    assert (first["feature"], first["tile"]) == ("neighbour", "x1_y0")
+    assert first["east"] == 60_000.0
+    assert first["neighbour"] == pytest.approx(25, rel=0.3)
+    score = scores["score"].to_numpy()
+    assert score[:60].min() > score[60:].mean()
+    assert scores["feature"][0] == "neighbour"
+    assert score.min() >= 0
+    assert score.max() <= 1
+    table = scorecards(
+        [made / str(n) / "scorecard.json" for n in (CLEAN, BAD)],
+        pl.concat(pl.read_parquet(made / str(n) / "kernels.parquet") for n in (CLEAN, BAD)),
+    )
+    assert table.columns == COLUMNS
+    assert table["survey"][0] == f"SURVEY_{BAD}"
+    assert table["fdr_bh"][0] == pytest.approx(min(2 / 20, table["p_value"][1]))
+    assert table["fdr_by"][0] == pytest.approx(min(1.5 * table["fdr_bh"][0], 1))
+
+
+def test_the_pool_lacks_what_the_survey_lacks_and_shares_no_point(made: Path) -> None:
+    table = residuals.of_survey([made / "residuals.parquet"], BAD)
+    reference = load_reference(made / "model")
+    drawn = sample(table, reference, inspected=300, n_reference=700, seed=1)
+    assert drawn.data.shape == (300, 3)
+    assert len(drawn.pool) == pytest.approx(1000, abs=4)
+    assert len(set(drawn.pool_ids)) == len(drawn.pool_ids)
+    own = residuals.of_survey([made / "residuals.parquet"], 1)
+    again = sample(own, reference, inspected=300, n_reference=700, seed=1)
+    assert not set(again.data_ids) & set(again.pool_ids)
+
+
+def test_few_seeds_leave_few_points_to_inspect(made: Path) -> None:
+    table = residuals.of_survey([made / "residuals.parquet"], CLEAN)
+    drawn = sample(table, load_reference(made / "model"), inspected=900, n_reference=50_000, seed=0)
+    assert len(drawn.pool) <= 4000
+    assert len(drawn.data) <= len(drawn.pool) // 3 + 1
+
+
+def test_residuals_within_the_usual_are_one_place() -> None:
+    table = pl.DataFrame(
+        {"track": [1.0, -50.0], "neighbour": [4.0, 5.0], "crossing": [None, -30.0]},
+        schema=dict.fromkeys(residuals.FEATURES, pl.Float64),
+    )
+    standard = {"track": (0.0, 1.0), "neighbour": (0.0, 1.0), "crossing": (10.0, 2.0)}
+    X = residuals.matrix(table, standard)
+    assert X[0, :2].tolist() == [0, 0]
+    assert np.isnan(X[0, 2])
+    assert X[1, 0] < 0 < X[1, 1]
+    told = residuals.back(X[1], standard)
+    assert told == pytest.approx({"track": -50.0, "neighbour": 5.0, "crossing": -30.0})
+
+
+def test_standards_are_robust_and_forgive_what_is_missing() -> None:
+    values = np.append(np.random.default_rng(0).normal(3, 2, 5000), np.full(100, 1e6))
+    table = pl.DataFrame(
+        {"track": values, "neighbour": np.ones(5100), "crossing": [None] * 5100},
+        schema=dict.fromkeys(residuals.FEATURES, pl.Float64),
+    )
+    found = residuals.standards(table)
+    assert found["track"] == pytest.approx((3, 2), rel=0.1)
+    assert found["neighbour"] == (1.0, 1.0)
+    assert found["crossing"] == (0.0, 1.0)
+
+
+def test_residuals_of_a_tile_join_what_stands_already(tmp_path: Path) -> None:
+    ids = pl.Series("point_id", [7, 8, 9], dtype=pl.UInt64)
+    place = {"survey_no": [1, 1, 2], "east": [0.0, 1.0, 2.0], "north": [0.0, 0.0, 0.0]}
+    pl.DataFrame({"point_id": ids, **place}).write_parquet(tmp_path / "points.parquet")
+    pl.DataFrame({"point_id": ids[:2], "residual": [10.0, np.nan]}).write_parquet(
+        tmp_path / "a.parquet"
+    )
+    pl.DataFrame({"point_id": ids[2:], "residual": [-6.0]}).write_parquet(tmp_path / "b.parquet")
+    pl.DataFrame(
+        {
+            "point_id": ids,
+            "residual_m": [30.0, None, -5.0],
+            "sigma_m": [10.0, None, 10.0],
+            "step_scale_m": [5.0, 5.0, 3.0],
+        }
+    ).write_parquet(tmp_path / "segments.parquet")
+    pl.DataFrame(
+        {
+            "point_id_a": pl.Series([7, 7, 8], dtype=pl.UInt64),
+            "point_id_b": pl.Series([9, 9, 9], dtype=pl.UInt64),
+            "mistie": [10.0, 20.0, 99.0],
+            "self_crossing": [False, False, True],
+        }
+    ).write_parquet(tmp_path / "crossovers.parquet")
+    pl.DataFrame({"point_id": ids[:2], "label": [0, 1]}).write_parquet(tmp_path / "labels.parquet")
+    residuals.write_residuals(
+        tmp_path / "points.parquet",
+        [tmp_path / "a.parquet", tmp_path / "b.parquet"],
+        *(tmp_path / f"{name}.parquet" for name in ("segments", "crossovers", "labels")),
+        tmp_path / "residuals.parquet",
+    )
+    table = pl.read_parquet(tmp_path / "residuals.parquet")
+    assert table["point_id"].to_list() == [7, 8, 9]
+    assert table["track"].to_list() == [2.0, None, -2.0]
+    assert table["neighbour"].to_list() == [3.0, None, -0.5]
+    assert table["crossing"].to_list() == [15.0, None, -15.0]
+    assert table["seed"].to_list() == [True, False, False]
+    with pytest.raises(BedsieveError, match="survey number 5"):
+        residuals.of_survey([tmp_path / "residuals.parquet"], 5)
+
+
+def test_a_fit_without_a_kernel_that_counts_has_an_empty_table() -> None:
+    kernels = Kernels(np.zeros(2), np.zeros((2, 3)), 1.0)
+    table = residual_table(BAD, 10)
+    standard = residuals.standards(table)
+    X = residuals.matrix(table, standard)
+    assert describe(kernels, X, X, table, X, standard, TILE_SIZE).height == 0
+
+
+def test_without_seeds_there_is_no_reference(tmp_path: Path) -> None:
+    residual_table(CLEAN, 50).write_parquet(tmp_path / "residuals.parquet")
+    with pytest.raises(InputError, match="no inlier seed"):
+        train_reference([tmp_path / "residuals.parquet"], tmp_path / "model", version="v")
+
+
+def test_missing_toys_are_noticed(made: Path) -> None:
+    card(made, CLEAN)
+    out = made / str(CLEAN)
+    assert len(read_sample(out / "sample.parquet").data) == 300
+    with pytest.raises(BedsieveError, match="not all of 19 toys"):
+        write_scorecard(
+            out / "sample.parquet",
+            [out / "toys_0.parquet"],
+            [made / "residuals.parquet"],
+            card_path=out / "x.json",
+            kernels_path=out / "x.parquet",
+            scores_path=out / "y.parquet",
+            survey="S",
+            survey_no=CLEAN,
+            tile_size=TILE_SIZE,
+            settings=SETTINGS,
+            seed=CLEAN,
+        )
