@@ -104,6 +104,21 @@ def _gae(evidence: Callable[[str], pl.Expr]) -> pl.Expr:
     return rebuilt + ", to which it changes by " + slope + " m per m"
 
 
+def _local_entropy(evidence: Callable[[str], pl.Expr]) -> pl.Expr:
+    own, around = (
+        evidence(name).cast(pl.Float64).round(2).cast(pl.String)
+        for name in ("entropy", "local_mean")
+    )
+    z = evidence("z").cast(pl.Float64)
+    side = pl.when(z >= 0).then(pl.lit("less")).otherwise(pl.lit("more"))
+    return pl.format(
+        "the graph network is {} sure of it than of the known points most like it (entropy {} against {})",
+        side,
+        own,
+        around,
+    )
+
+
 PHRASES: dict[str, Phrase] = {
     "along_track": Phrase(evidence=("residual",), words=_along_track),
     "segments": Phrase(evidence=("offset_m", "residual_m", "cause"), words=_segments),
@@ -111,6 +126,7 @@ PHRASES: dict[str, Phrase] = {
     "gnn": Phrase(evidence=("because",), words=_gnn),
     "carving": Phrase(evidence=("family", "fold", "purity", "distance"), words=_carving),
     "gae": Phrase(evidence=("residual_m", "gradient"), words=_gae),
+    "local_entropy": Phrase(evidence=("z", "entropy", "local_mean"), words=_local_entropy),
 }
 
 

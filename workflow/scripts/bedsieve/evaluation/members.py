@@ -135,6 +135,19 @@ def _carving(folder: TileFolder) -> None:
     )
 
 
+def _local_entropy(folder: TileFolder) -> None:
+    from bedsieve.detectors.local_entropy_score import score_tile
+
+    score_tile(
+        folder.points,
+        folder.halo,
+        folder.edges,
+        folder.models / "local_entropy",
+        folder.models / "gnn",
+        folder.scores("local_entropy"),
+    )
+
+
 SCORERS: dict[str, Scorer] = {
     "along_track": _along_track,
     "pca": _pca,
@@ -142,6 +155,7 @@ SCORERS: dict[str, Scorer] = {
     "gnn": _gnn,
     "gae": _gae,
     "carving": _carving,
+    "local_entropy": _local_entropy,
 }
 """How each member scores a tile folder."""
 

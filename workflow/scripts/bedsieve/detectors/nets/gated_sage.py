@@ -48,7 +48,7 @@ class GatedSageLayer(nn.Module):
         return h if self._mean_first else cast(Tensor, self.message(h))
 
     def update(self, h: Tensor, messages: Tensor, neighbour: Tensor, edge: Tensor) -> Tensor:
-        """New state of nodes.
+        """New state of nodes: `activation`, dropout and the residual.
 
         Parameters
         ----------
@@ -61,15 +61,18 @@ class GatedSageLayer(nn.Module):
         edge : float32 tensor (n, k, 2)
             Edge features.
         """
+        state = cast(Tensor, self.dropout(self.activation(h, messages, neighbour, edge)))
+        return state.add_(h) if self.residual else state
+
+    def activation(self, h: Tensor, messages: Tensor, neighbour: Tensor, edge: Tensor) -> Tensor:
+        """What dropout is then applied to, arguments as in `update`; shape (n, outputs)."""
         if self.gate is not None:
             mean = gated_mean(messages, neighbour, edge, self.gate.weight, self.gate.bias)
         else:
             mean = plain_mean(messages, neighbour)
             if self._mean_first:
                 mean = self.message(mean) * (neighbour >= 0).any(1, keepdim=True)
-        state = self.norm(mean.add_(self.own(h)))
-        state = cast(Tensor, self.dropout(nn.functional.gelu(state)))
-        return state.add_(h) if self.residual else state
+        return nn.functional.gelu(self.norm(mean.add_(self.own(h))))
 
     @property
     def _mean_first(self) -> bool:
