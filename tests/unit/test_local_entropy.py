@@ -23,6 +23,11 @@ from bedsieve.detectors.nets.inference import infer
 from bedsieve.detectors.nets.monte_carlo import infer_passes
 from bedsieve.detectors.nets.sampling import NeighbourSampler
 from bedsieve.errors import BedsieveError, ConfigError, InputError
+from bedsieve.products.local_entropy_calibration import (
+    calibration_table,
+    draw_calibration,
+    write_calibration,
+)
 from tests.unit.gnn_graphs import line_graph
 from tests.unit.gnn_tiles import made_points, write_tiles
 
@@ -320,3 +325,54 @@ def test_a_version_is_immutable_and_belongs_to_its_network(made, tmp_path: Path)
         LocalEntropySettings.from_mapping({"pases": 3})
     with pytest.raises(ConfigError, match="neighbours must be 2 or more"):
         replace(LocalEntropySettings(), neighbours=1)
+
+
+# The calibration plot.
+
+
+@pytest.fixture
+def held_back(tmp_path: Path) -> Path:
+    """Labels held back of one model, made up."""
+    rows = [
+        # label, dropout off, over passes, entropy, z
+        (0, 0.02, 0.04, 0.05, 0.1),
+        (0, 0.06, 0.08, 0.05, 4.0),
+        (1, 0.04, 0.95, 0.69, 9.0),
+        (1, 0.99, 0.97, 0.12, 1.0),
+    ]
+    columns = {name: [] for name in CALIBRATION}
+    for label, off, mean, h, z in rows:
+        for name, value in zip(CALIBRATION, ("A", label, off, mean, h, 0.0, z), strict=True):
+            columns[name].append(value)
+    pl.DataFrame(columns, schema=CALIBRATION).write_parquet(tmp_path / "calibration.parquet")
+    (tmp_path / "manifest.json").write_text(json.dumps({"config": {"sigma": 3.0}}))
+    return tmp_path
+
+
+def test_calibration_counts_outliers_mistakes_and_flags(held_back: Path) -> None:
+    table = calibration_table(held_back)
+
+    def rows(of: str) -> list[tuple[float, int, float]]:
+        own = table.filter(of=of)
+        return [(round(a, 3), b, c) for a, b, c in own.select("low", "points", "share").rows()]
+
+    assert rows("probability") == [(0.0, 3, pytest.approx(1 / 3)), (0.9, 1, 1.0)]
+    assert rows("mean_probability") == [(0.0, 2, 0.0), (0.9, 2, 1.0)]
+    # The one mistake, an outlier that dropout off calls good, is where the passes disagree.
+    assert [(n, share) for _, n, share in rows("entropy")] == [(2, 0.0), (1, 0.0), (1, 1.0)]
+    assert rows("z_inlier") == [(3.0, 2, 0.5)]
+    assert rows("z_outlier") == [(3.0, 2, 0.5)]
+    write_calibration(held_back, held_back / "t.tsv")
+    lines = (held_back / "t.tsv").read_text().splitlines()
+    assert lines[0] == "fold\tof\tlow\thigh\tpoints\tmean\tshare"
+    assert len(lines) == table.height + 1
+
+
+def test_calibration_is_drawn_and_says_so_where_there_is_none(held_back: Path) -> None:
+    draw_calibration(held_back, "Made up", held_back / "some.png")
+    pl.DataFrame(schema=CALIBRATION).write_parquet(held_back / "calibration.parquet")
+    assert calibration_table(held_back).height == 0
+    draw_calibration(held_back, "Made up", held_back / "none.png")
+    some, none = ((held_back / f"{name}.png").read_bytes() for name in ("some", "none"))
+    assert some[:4] == none[:4] == b"\x89PNG"
+    assert some != none

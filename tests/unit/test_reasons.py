@@ -97,3 +97,20 @@ def test_carving_names_the_family_or_how_far_it_is() -> None:
         "belongs to outlier family A3, 86 % of whose labelled points are bad (carving score 0.80)",
         "2.3 times as far from a family of outliers as it reaches (carving score 0.30)",
     ]
+
+
+def test_how_sure_the_network_is_of_a_point_and_of_those_like_it() -> None:
+    frame = pl.DataFrame(
+        {
+            "score_local_entropy": [0.97, 0.02],
+            "local_entropy.z": [7.1, -2.0],
+            "local_entropy.entropy": [0.612, 0.1],
+            "local_entropy.local_mean": [0.204, 0.3],
+        }
+    )
+    assert reasons(frame).to_list() == [
+        "the graph network is less sure of it than of the known points most like it (entropy 0.61 "
+        "against 0.2) (local_entropy score 0.97)",
+        "the graph network is more sure of it than of the known points most like it (entropy 0.1 "
+        "against 0.3) (local_entropy score 0.02)",
+    ]
