@@ -38,13 +38,13 @@ from bedsieve.simulate.terrain import make_terrain
 SIZE = Size(block_side=8_000.0, apart=480.0, again=0.75, regional=0.4, coarser=4.0)
 PREVALENCE = 0.02
 NETWORK = {
-    "widths": [32, 32, 16], "fanout": [8, 4, 4], "latent": 16, "head": 8, "batch": 1024, "runs": 16,
-    "learning_rate": 0.005, "epochs": 8, "patience": 8, "unlabelled": 20_000, "device": "cpu",
+    "widths": [32, 32, 16], "fanout": [8, 4, 4], "latent": 16, "head": 8, "batch": 512, "runs": 16,
+    "learning_rate": 0.005, "epochs": 6, "patience": 6, "unlabelled": 10_000, "device": "cpu",
 }  # fmt: skip
-"""The demo's reduced network, trained for as many steps on a smaller world."""
+"""The demo's reduced network, trained for about as many steps on a smaller world."""
 
 SETTINGS = {"reference": 5_000}
-_TILE, _TILE_SIZE, _REACH = "x-5_y-2", 300_000.0, 15_000.0
+_PLACE: dict[str, Any] = {"tile": "x-5_y-2", "tile_size": 300_000.0, "reach": 15_000.0}
 _MARGIN, _STEP = 12_000.0, 200.0
 
 
@@ -70,6 +70,7 @@ def judged_ice(folder: Path, kind: str, seed: int) -> tuple[Judged, Judged]:
     for world, errors in injected.items():
         points = _points(region, errors, covariates)
         tiles[world] = _tile(folder / world, points)
+    _label(folder / "learnt", tiles["learnt"])
     return (
         _judged(folder / "one", tiles, kind, seed),
         _judged(folder / "two", tiles, kind, seed + 1_000_003),
@@ -151,19 +152,21 @@ def _points(region: Region, errors: Injected, covariates: dict[str, Field]) -> p
 
 
 def _tile(folder: Path, points: pl.DataFrame) -> dict[str, Path]:
-    """One tile that holds all points: edges, crossovers, pseudo-labels."""
-    names = ("points", "halo", "crossovers", "labels", "pairs")
-    paths = {name: folder / f"{name}.parquet" for name in names}
+    """One tile that holds all points, and its edges."""
+    paths = {name: folder / f"{name}.parquet" for name in ("points", "halo", "labels")}
     paths["edges"] = folder / "edges.arrow"
     write_parquet(points, paths["points"])
     write_parquet(points.clear().with_columns(ring=pl.lit(1, pl.UInt8)), paths["halo"])
-    both = (paths["points"], paths["halo"])
-    place: dict[str, Any] = {"tile": _TILE, "tile_size": _TILE_SIZE, "reach": _REACH}
-    write_edges(*both, paths["edges"], **place)
-    write_crossovers(*both, paths["crossovers"], **place)
-    accounting = folder / "labels.json"
-    write_labels(*both, paths["crossovers"], paths["labels"], paths["pairs"], accounting, **place)
+    write_edges(paths["points"], paths["halo"], paths["edges"], **_PLACE)
     return paths
+
+
+def _label(folder: Path, paths: dict[str, Path]) -> None:
+    """Its crossovers and pseudo-labels, which only training needs."""
+    both = (paths["points"], paths["halo"])
+    crossovers, pairs = folder / "crossovers.parquet", folder / "pairs.parquet"
+    write_crossovers(*both, crossovers, **_PLACE)
+    write_labels(*both, crossovers, paths["labels"], pairs, folder / "labels.json", **_PLACE)
 
 
 def _judged(folder: Path, tiles: dict[str, dict[str, Path]], kind: str, seed: int) -> Judged:
