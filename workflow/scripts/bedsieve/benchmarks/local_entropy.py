@@ -114,15 +114,14 @@ def _figures(judged: Judged) -> list[tuple[str, str, float]]:
     found: list[tuple[str, str, float]] = []
     budget = int((next(iter(judged.z.values())) > SIGMA).sum())
     flags = {name: z > SIGMA for name, z in judged.z.items()}
-    flags |= {name: highest(values, budget) for name, values in judged.rankings.items()}
+    flags |= {name: highest(ranked, budget) for name, ranked in judged.rankings.items()}
+    values = {**judged.z, **judged.rankings}
     for name, flag in flags.items():
-        values = judged.z.get(name, judged.rankings.get(name))
-        assert values is not None
         figures = {
             "flagged": float(flag.sum()),
             "recall": _share(flag, judged.real),
             "recall_unseen": _share(flag, judged.unseen),
-            "average_precision_unseen": _precision_of_unseen(values, judged),
+            "average_precision_unseen": _precision_of_unseen(values[name], judged),
         }
         if flag.any():
             figures["share_real"] = _share(judged.real, flag)

@@ -59,7 +59,7 @@ class LeNet(nn.Module):
 
     def __init__(self, spectral: bool) -> None:
         super().__init__()
-        wrap = nn.utils.parametrizations.spectral_norm if spectral else _as_is
+        wrap: Any = nn.utils.parametrizations.spectral_norm if spectral else _as_is
         self.convolutions = nn.Sequential(
             wrap(nn.Conv2d(1, 6, 5, padding=2)), nn.ReLU(), nn.MaxPool2d(2),
             wrap(nn.Conv2d(6, 16, 5)), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
@@ -129,7 +129,8 @@ def _judged(digits: Digits, seed: int, spectral: bool) -> Judged:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         net = _trained(LeNet(spectral), digits)
-        known, asked = _told(net, digits.train), _told(net, digits.test)
+        with torch.no_grad():
+            known, asked = _told(net, digits.train), _told(net, digits.test)
     correct = known.logits.argmax(1) == digits.train_label.numpy()
     ids, around = np.arange(correct.sum(), dtype=np.uint64), known.entropy[correct]
     z = {}
@@ -150,7 +151,7 @@ def _sparse() -> LocalEntropySettings:
 def _trained(net: LeNet, digits: Digits) -> LeNet:
     optimizer = torch.optim.Adam(net.parameters(), lr=_RATE)
     for _ in range(_EPOCHS):
-        for rows in torch.randperm(len(digits.train)).split(_BATCH):
+        for rows in torch.split(torch.randperm(len(digits.train)), _BATCH):
             loss = nn.functional.cross_entropy(net(digits.train[rows]), digits.train_label[rows])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -158,13 +159,15 @@ def _trained(net: LeNet, digits: Digits) -> LeNet:
     return net.eval()
 
 
-@torch.no_grad()
 def _told(net: LeNet, images: Tensor) -> Told:
     net.eval()
-    before = torch.cat([net.convolutions(part) for part in images.split(1000)])
+    before = torch.cat([net.convolutions(part) for part in torch.split(images, 1000)])
     hidden = net.hidden(before)
     logits = net.out(hidden)
-    net.hidden.train(), net.out.train()
+    # The convolutions stay as they are: dropout comes after them, and a spectral norm must not move.
+    for layer in (*net.hidden, *net.out):
+        if isinstance(layer, nn.Dropout):
+            layer.train()
     mean = PassMean()
     for _ in range(_SETTINGS.passes):
         mean.add(net.out(net.hidden(before)).double().softmax(1).numpy())

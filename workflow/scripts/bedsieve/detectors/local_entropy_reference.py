@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -112,7 +113,11 @@ class Reference:
         """Write a safetensors file."""
         from safetensors.numpy import save
 
-        arrays = {"point_id": self.point_id, "latent": self.latent, "entropy": self.entropy}
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "point_id": self.point_id,
+            "latent": self.latent,
+            "entropy": self.entropy,
+        }
         with replacing(path) as part:
             part.write_bytes(save(arrays, {"reach": json.dumps(self.reach)}))
 

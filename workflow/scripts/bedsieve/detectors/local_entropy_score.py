@@ -72,8 +72,9 @@ def score_tile(
     if model.untrained is not None:
         print(f"local_entropy: no scores: {model.untrained}", flush=True)
         table = frame[:core].with_columns(score=pl.lit(float("nan")), code=pl.lit(NO_REFERENCE))
-        none = [pl.lit(None, kind).alias(name) for name, kind in SCHEMA.items()]
-        write_parquet(table.with_columns(none[3:]).cast(SCHEMA), out_path)  # type: ignore[arg-type]
+        absent = {name: kind for name, kind in SCHEMA.items() if name not in table.columns}
+        table = table.with_columns(pl.lit(None, kind).alias(name) for name, kind in absent.items())
+        write_parquet(table.select(pl.col(n).cast(kind) for n, kind in SCHEMA.items()), out_path)
         return
     graph, fold = model.gnn.graph(points, halo, edges)
     point_id = frame["point_id"].to_numpy()

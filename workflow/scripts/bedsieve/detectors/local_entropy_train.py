@@ -176,7 +176,7 @@ class _References:
                     "mutual_information": seen.mutual_information[held],
                     "z": compared.z,
                 }
-            ).cast(CALIBRATION)  # type: ignore[arg-type]
+            ).select(pl.col(name).cast(kind) for name, kind in CALIBRATION.items())
         )
 
     def calibration(self) -> pl.DataFrame:

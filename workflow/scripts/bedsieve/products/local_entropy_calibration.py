@@ -67,7 +67,7 @@ def calibration_table(model_dir: str | Path) -> pl.DataFrame:
                 mean=pl.col("z").mean(),
                 share=pl.col("flagged").mean(),
             )
-            parts.append(found.select(pl.col(name).first() for name in COLUMNS).cast(_SCHEMA))
+            parts.append(_as_rows(found))
     return pl.concat(parts)
 
 
@@ -84,7 +84,7 @@ _SCHEMA = {
 
 def _binned(held: pl.DataFrame, fold: str, of: str, share: str, top: float) -> pl.DataFrame:
     place = (pl.col(of) / top * _BINS).floor().clip(0, _BINS - 1)
-    return (
+    found = (
         held.group_by(place.alias("bin"))
         .agg(points=pl.len(), mean=pl.col(of).mean(), share=pl.col(share).mean())
         .sort("bin")
@@ -97,8 +97,12 @@ def _binned(held: pl.DataFrame, fold: str, of: str, share: str, top: float) -> p
             mean="mean",
             share="share",
         )
-        .cast(_SCHEMA)  # type: ignore[arg-type]
     )
+    return _as_rows(found)
+
+
+def _as_rows(table: pl.DataFrame) -> pl.DataFrame:
+    return table.select(pl.col(name).cast(kind) for name, kind in _SCHEMA.items())
 
 
 def write_calibration(model_dir: str | Path, out: str | Path) -> None:
@@ -146,9 +150,10 @@ def draw_calibration(model_dir: str | Path, title: str, out: str | Path) -> None
 
 def _line(axes: Axes, rows: pl.DataFrame, number: int, style: str, label: str) -> None:
     colour = _COLOURS[number % len(_COLOURS)]
-    axes.plot(rows["mean"], rows["share"], style, color=colour, linewidth=1.4, label=label)
+    mean, share = rows["mean"].to_numpy(), rows["share"].to_numpy()
+    axes.plot(mean, share, style, color=colour, linewidth=1.4, label=label)
     size = 6 + 30 * np.sqrt(rows["points"].to_numpy() / max(rows["points"].sum(), 1))
-    axes.scatter(rows["mean"], rows["share"], s=size, color=colour)
+    axes.scatter(mean, share, s=size, color=colour)
 
 
 def _dress(axes: Axes, x: str, y: str) -> None:
