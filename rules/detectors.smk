@@ -214,3 +214,32 @@ rule gnsm:
         "Compare metadata and physics of tile {wildcards.tile} with what comes together elsewhere"
     script:
         "../workflow/scripts/gnsm.py"
+
+
+rule local_entropy:
+    input:
+        points=f"{RESULTS}/tiles/{{tile}}/points.parquet",
+        halo=f"{RESULTS}/tiles/{{tile}}/halo.parquet",
+        edges=f"{RESULTS}/tiles/{{tile}}/edges.arrow",
+        model=f"{MODELS}/local_entropy/manifest.json",
+        network=f"{MODELS}/gnn/manifest.json",
+    output:
+        f"{RESULTS}/tiles/{{tile}}/scores/local_entropy.parquet",
+    log:
+        f"{RESULTS}/logs/local_entropy/{{tile}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/local_entropy/{{tile}}.tsv"
+    conda:
+        env(TORCH)
+    threads: tile_threads
+    resources:
+        **GPU,
+        mem_mb=tile_mb(500, base=2500),
+        runtime=tile_minutes(1_500 if GPU else 150),
+    params:
+        code=code("local_entropy.py", TORCH),
+        device=DEVICE,
+    message:
+        "Ask how sure the graph network is of tile {wildcards.tile}"
+    script:
+        "../workflow/scripts/local_entropy.py"

@@ -29,6 +29,11 @@ PRODUCTS = [
     f"{RESULTS}/products/biased_lines.tsv",
     f"{RESULTS}/products/labels.tsv",
     *([f"{RESULTS}/products/families.tsv"] if "carving" in MEMBERS else []),
+    *(
+        [f"{RESULTS}/products/local_entropy_calibration.tsv"]
+        if "local_entropy" in MEMBERS
+        else []
+    ),
     *MAPS.values(),
     f"{RESULTS}/products/profiles.png",
     *expand(f"{RESULTS}/products/{{network}}_training.tsv", network=TRAINING),
@@ -411,3 +416,39 @@ rule families:
         "List the families of outliers"
     script:
         "../workflow/scripts/families.py"
+
+
+rule local_entropy_calibration:
+    input:
+        calibration=f"{MODELS}/local_entropy/calibration.parquet",
+        manifest=f"{MODELS}/local_entropy/manifest.json",
+    output:
+        table=report(
+            f"{RESULTS}/products/local_entropy_calibration.tsv",
+            caption="../report/local_entropy_calibration.rst",
+            category="Training",
+            labels={"detector": "local_entropy", "what": "calibration"},
+        ),
+        picture=report(
+            f"{RESULTS}/products/local_entropy_calibration.png",
+            caption="../report/local_entropy_calibration.rst",
+            category="Training",
+            labels={"detector": "local_entropy", "what": "calibration plot"},
+        ),
+    log:
+        f"{RESULTS}/logs/local_entropy_calibration.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/local_entropy_calibration.tsv"
+    conda:
+        env("report")
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    params:
+        code=code("local_entropy_calibration.py", "report"),
+        region=config["region"]["name"],
+    message:
+        "Compare what the graph network says under dropout with the labels held back"
+    script:
+        "../workflow/scripts/local_entropy_calibration.py"

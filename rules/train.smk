@@ -262,6 +262,45 @@ if untrained("gnsm"):
             "../workflow/scripts/train_gnsm.py"
 
 
+if untrained("local_entropy"):
+
+    rule train_local_entropy:
+        input:
+            points=of_training_tiles("points.parquet"),
+            halo=of_training_tiles("halo.parquet"),
+            edges=of_training_tiles("edges.arrow"),
+            network=f"{MODELS}/gnn/manifest.json",
+        output:
+            calibration=f"{MODELS}/local_entropy/calibration.parquet",
+            manifest=f"{MODELS}/local_entropy/manifest.json",
+        log:
+            f"{RESULTS}/logs/train_local_entropy.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/train_local_entropy.tsv"
+        conda:
+            env(TORCH)
+        threads: 2
+        resources:
+            **GPU,
+            mem_mb=lambda wildcards, attempt: megabytes(
+                max(map(PLAN.points_of_tile, PLAN.training_tiles), default=0),
+                500,
+                2500,
+                attempt,
+            ),
+            runtime=all_minutes(15_000),
+        params:
+            code=code("train_local_entropy.py", TORCH),
+            version=config["models"]["version"],
+            settings=config["detectors"]["local_entropy"],
+            device=DEVICE,
+            seed=config["models"]["seed"],
+        message:
+            "Ask how sure the graph network is of what it was trained on"
+        script:
+            "../workflow/scripts/train_local_entropy.py"
+
+
 if ENSEMBLE.learns and untrained(f"ensemble/{ENSEMBLE.key}"):
 
     rule train_ensemble:

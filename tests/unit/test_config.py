@@ -95,6 +95,14 @@ def test_edges_may_be_short_where_no_network_looks_along_them(config: dict[str, 
     validate(config)
 
 
+def test_local_entropy_looks_as_far_as_the_network_that_it_asks(config: dict[str, Any]) -> None:
+    config["graph"]["hops"] = 1
+    config["ensemble"]["members"].remove("gnn")
+    config["ensemble"]["members"].append("local_entropy")
+    with pytest.raises(ConfigError, match=r"leave local_entropy out of ensemble\.members"):
+        validate(config)
+
+
 def test_missing_section_is_named(config: dict[str, Any]) -> None:
     del config["region"]
     with pytest.raises(ConfigError, match="'region' is a required property"):

@@ -108,3 +108,20 @@ def test_pegasus_says_on_which_side_of_the_manifold_a_point_lies() -> None:
         "an extreme or isolated case of what usually goes together (pegasus score 0.70)",
         "less rare than the points to look at (pegasus score 0.10)",
     ]
+
+
+def test_how_sure_the_network_is_of_a_point_and_of_those_like_it() -> None:
+    frame = pl.DataFrame(
+        {
+            "score_local_entropy": [0.97, 0.02],
+            "local_entropy.z": [7.1, -2.0],
+            "local_entropy.entropy": [0.612, 0.1],
+            "local_entropy.local_mean": [0.204, 0.3],
+        }
+    )
+    assert reasons(frame).to_list() == [
+        "the graph network is less sure of it than of the known points most like it (entropy 0.61 "
+        "against 0.2) (local_entropy score 0.97)",
+        "the graph network is more sure of it than of the known points most like it (entropy 0.1 "
+        "against 0.3) (local_entropy score 0.02)",
+    ]

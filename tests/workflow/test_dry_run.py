@@ -351,3 +351,20 @@ def test_categorical_score_matching_runs_only_as_a_member(project: Project) -> N
     (folder / "manifest.json").write_text("{}")
     assert project.plan() == expected(3, 3, gnsm=3)
     assert project.plan(target)["harmonise"] == 2
+
+
+def test_local_entropy_asks_the_graph_network_be_that_a_member_or_not(project: Project) -> None:
+    members = ["along_track", "pca", "segments", "gnn", "local_entropy"]
+    own = {"local_entropy": 3, "train_local_entropy": 1, "local_entropy_calibration": 1}
+    two_surveys(project, ensemble={"members": members})
+    assert project.plan() == expected(3, 3, **own)
+    project.configure(ensemble={"members": [*members[:3], "local_entropy"]})
+    plan = project.plan()
+    assert {rule: plan[rule] for rule in own} == own
+    assert plan["train_gnn"] == 1
+    assert "gnn" not in plan
+    folder = project.path("results/demo/models/v1/local_entropy")
+    folder.mkdir(parents=True)
+    for name in ("manifest.json", "calibration.parquet"):
+        (folder / name).write_text("")
+    assert "train_local_entropy" not in project.plan()

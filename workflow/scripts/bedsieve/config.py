@@ -48,7 +48,8 @@ def validate(config: dict[str, Any], source: str = "config") -> None:
 def _check_graph_network(config: dict[str, Any], source: str) -> None:
     """Make sure, before anything is computed, that the edges will reach as far as the network looks."""
     settings = config["detectors"].get("gnn")
-    if settings is None or "gnn" not in config["ensemble"]["members"]:
+    asking = [name for name in ("gnn", "local_entropy") if name in config["ensemble"]["members"]]
+    if settings is None or not asking:
         return
     layers, draws = len(settings["widths"]), len(settings["fanout"])
     if layers != draws:
@@ -59,7 +60,7 @@ def _check_graph_network(config: dict[str, Any], source: str) -> None:
     if config["graph"]["hops"] < layers:
         raise ConfigError(
             f"{source}: graph.hops = {config['graph']['hops']}, but the network of detectors.gnn has {layers} "
-            f"layers. Set graph.hops to {layers} or more, or leave gnn out of ensemble.members."
+            f"layers. Set graph.hops to {layers} or more, or leave {' and '.join(asking)} out of ensemble.members."
         )
 
 

@@ -131,6 +131,21 @@ def _sparker(evidence: Callable[[str], pl.Expr]) -> pl.Expr:
     return pl.lit("its survey has too many points that stand out like it ") + where
 
 
+def _local_entropy(evidence: Callable[[str], pl.Expr]) -> pl.Expr:
+    own, around = (
+        evidence(name).cast(pl.Float64).round(2).cast(pl.String)
+        for name in ("entropy", "local_mean")
+    )
+    z = evidence("z").cast(pl.Float64)
+    side = pl.when(z >= 0).then(pl.lit("less")).otherwise(pl.lit("more"))
+    return pl.format(
+        "the graph network is {} sure of it than of the known points most like it (entropy {} against {})",
+        side,
+        own,
+        around,
+    )
+
+
 PHRASES: dict[str, Phrase] = {
     "along_track": Phrase(evidence=("residual",), words=_along_track),
     "segments": Phrase(evidence=("offset_m", "residual_m", "cause"), words=_segments),
@@ -141,6 +156,7 @@ PHRASES: dict[str, Phrase] = {
     "gae": Phrase(evidence=("residual_m", "gradient"), words=_gae),
     "pegasus": Phrase(evidence=("origin",), words=_pegasus),
     "gnsm": Phrase(evidence=("because",), words=_gnsm),
+    "local_entropy": Phrase(evidence=("z", "entropy", "local_mean"), words=_local_entropy),
 }
 
 

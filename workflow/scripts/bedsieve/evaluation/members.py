@@ -153,6 +153,19 @@ def _gnsm(folder: TileFolder) -> None:
     score_tile(folder.points, folder.models / "gnsm", folder.scores("gnsm"))
 
 
+def _local_entropy(folder: TileFolder) -> None:
+    from bedsieve.detectors.local_entropy_score import score_tile
+
+    score_tile(
+        folder.points,
+        folder.halo,
+        folder.edges,
+        folder.models / "local_entropy",
+        folder.models / "gnn",
+        folder.scores("local_entropy"),
+    )
+
+
 SCORERS: dict[str, Scorer] = {
     "along_track": _along_track,
     "pca": _pca,
@@ -162,6 +175,7 @@ SCORERS: dict[str, Scorer] = {
     "carving": _carving,
     "pegasus": _pegasus,
     "gnsm": _gnsm,
+    "local_entropy": _local_entropy,
 }
 """How each member scores a tile folder."""
 

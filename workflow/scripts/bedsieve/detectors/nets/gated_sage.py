@@ -62,19 +62,27 @@ class GatedSageLayer(nn.Module):
         edge : float32 tensor (n, k, 2)
             Edge features.
         """
-        if self.gate is not None:
-            mean = gated_mean(messages, neighbour, edge, self.gate.weight, self.gate.bias)
-        else:
-            mean = plain_mean(messages, neighbour)
-            if self._mean_first:
-                mean = self.message(mean) * (neighbour >= 0).any(1, keepdim=True)
-        own = self.own(h)
+        mean, own = self._mean(h, messages, neighbour, edge), self.own(h)
         if mean.device.type == "cpu" and not (torch.is_grad_enabled() or self.dropout.training):
             old = h.float() if self.residual else None
             return finish(mean.float(), own.float(), self.norm, old)
-        state = self.norm(mean.add_(own))
-        state = cast(Tensor, self.dropout(nn.functional.gelu(state)))
+        state = nn.functional.gelu(self.norm(mean.add_(own)))
+        state = cast(Tensor, self.dropout(state))
         return state.add_(h) if self.residual else state
+
+    def activation(self, h: Tensor, messages: Tensor, neighbour: Tensor, edge: Tensor) -> Tensor:
+        """What dropout is then applied to, arguments as in `update`; shape (n, outputs)."""
+        mean = self._mean(h, messages, neighbour, edge)
+        return nn.functional.gelu(self.norm(mean.add_(self.own(h))))
+
+    def _mean(self, h: Tensor, messages: Tensor, neighbour: Tensor, edge: Tensor) -> Tensor:
+        """Mean of the neighbours' messages, shape (n, outputs)."""
+        if self.gate is not None:
+            return gated_mean(messages, neighbour, edge, self.gate.weight, self.gate.bias)
+        mean = plain_mean(messages, neighbour)
+        if self._mean_first:
+            mean = self.message(mean) * (neighbour >= 0).any(1, keepdim=True)
+        return mean
 
     @property
     def _mean_first(self) -> bool:

@@ -19,7 +19,8 @@ from torch import Tensor
 from bedsieve.detectors.nets.gated_sage import GatedSage
 from bedsieve.detectors.nets.sampling import Block, Graph, NeighbourSampler
 
-_CHUNK = {"cpu": 2048, "cuda": 65536}
+CHUNK = {"cpu": 2048, "cuda": 65536}
+"""Rows that a layer works out together, by device."""
 
 
 def infer(
@@ -107,8 +108,8 @@ def block_state(net: GatedSage, x: Tensor, block: Block) -> Tensor:
         in_place = layer.residual and messages is not h
         out = h if in_place else h.new_empty((n if depth < depth_of - 1 else 0, width))
         jump = net.jump.weight[:, first : first + width]
-        for start in range(0, n, _CHUNK[x.device.type]):
-            rows = slice(start, min(start + _CHUNK[x.device.type], n))
+        for start in range(0, n, CHUNK[x.device.type]):
+            rows = slice(start, min(start + CHUNK[x.device.type], n))
             new = layer.update(h[rows], messages, neighbour[rows], edge[rows])
             if start < seeds:
                 stop = min(rows.stop, seeds)

@@ -1,0 +1,107 @@
+"""Logits of a trained network with dropout on, many times over, with all neighbours.
+
+In: a network, a graph, the rows wanted and every node's point id. Out: a logit a row and pass. Blocks are
+those of `inference`: the rows and everything within the network's hops, so that the first layer's
+outcome, which dropout has not touched yet, is worked out once for all passes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from bedsieve.detectors.nets.gated_sage import GatedSage, GatedSageLayer
+from bedsieve.detectors.nets.hashed_dropout import HashedDropout
+from bedsieve.detectors.nets.inference import CHUNK, autocast
+from bedsieve.detectors.nets.sampling import Block, Graph, NeighbourSampler
+
+
+def infer_passes(
+    net: GatedSage,
+    graph: Graph,
+    rows: npt.NDArray[np.integer],
+    point_id: npt.NDArray[np.uint64],
+    dropout: HashedDropout,
+    *,
+    passes: int,
+    block: int = 32768,
+    device: str = "cpu",
+    precision: str = "float32",
+) -> npt.NDArray[np.float32]:
+    """Logits under dropout.
+
+    Parameters
+    ----------
+    net : GatedSage
+        Trained.
+    graph : Graph
+        Its edge table must reach one hop less than the network.
+    rows : int ndarray (n,)
+        Nodes wanted, each once; in the order of space for speed.
+    point_id : uint64 ndarray (nodes,)
+        Of every node of the graph.
+    dropout : HashedDropout
+    passes : int
+    block : int
+        Rows worked on together, at about 8 kB each at the study's widths.
+    device, precision : str
+        As in `inference.infer`.
+
+    Returns
+    -------
+    float32 ndarray (n, passes)
+
+    Raises
+    ------
+    BedsieveError
+        If the edge table does not reach far enough.
+    """
+    target = torch.device(device)
+    net = net.to(target).eval()
+    sampler = NeighbourSampler(graph)
+    everyone = (graph.neighbour.shape[1],) * len(net.layers)
+    logit = np.empty((len(rows), passes), np.float32)
+    with torch.inference_mode(), autocast(target, precision):
+        for start in range(0, len(rows), block):
+            part = slice(start, start + block)
+            near = sampler.block(rows[part], everyone, key=0)
+            ids = torch.from_numpy(point_id[near.nodes].view(np.int64)).to(target)
+            found = _block_logits(net, sampler.features(near, target), near, ids, dropout, passes)
+            logit[part] = found.cpu().numpy()
+    return logit
+
+
+def _block_logits(
+    net: GatedSage, x: Tensor, block: Block, ids: Tensor, dropout: HashedDropout, passes: int
+) -> Tensor:
+    """Logits of a block's seeds, shape (seeds, passes)."""
+    neighbour, edge = block.tensors(x.device)
+    seeds, layers = block.bounds[0], net.stack
+    size = [block.bounds[len(layers) - 1 - depth] for depth in range(len(layers))]
+    before = _activation(layers[0], x, neighbour[: size[0]], edge[: size[0]])
+    found = x.new_empty((seeds, passes))
+    for number in range(passes):
+        states = []
+        h, state = x, before.clone()
+        for depth, layer in enumerate(layers):
+            if depth > 0:
+                state = _activation(layer, h, neighbour[: size[depth]], edge[: size[depth]])
+            state = dropout.apply_(state, ids[: size[depth]], number, depth)
+            h = state.add_(h[: size[depth]]) if layer.residual else state
+            states.append(h[:seeds])
+        latent = net.jump(torch.cat(states, 1))
+        found[:, number] = net.head(latent).squeeze(1).float()
+    return found
+
+
+def _activation(layer: GatedSageLayer, h: Tensor, neighbour: Tensor, edge: Tensor) -> Tensor:
+    """`GatedSageLayer.activation` of the first nodes, a few thousand at a time."""
+    messages, n = layer.messages(h), neighbour.shape[0]
+    out = h.new_empty((n, layer.own.out_features))
+    step = CHUNK[h.device.type]
+    for start in range(0, n, step):
+        rows = slice(start, min(start + step, n))
+        out[rows] = layer.activation(h[rows], messages, neighbour[rows], edge[rows])
+    return out
