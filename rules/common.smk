@@ -204,7 +204,9 @@ def benchmark_rows(wildcards):
         f"{EXPERIMENTS}/{method}/{case}/seed{seed}.json"
         for method in benchmark_methods.METHODS
         for case in benchmark_methods.cases(method)
-        for seed in range(config["benchmarks"]["seeds"].get(method, 0))
+        for seed in benchmark_methods.seeds(
+            method, case, config["benchmarks"]["seeds"].get(method, 0)
+        )
     ]
 
 

@@ -29,6 +29,10 @@ _DISK = {
 }
 
 
+SURVEY_ROWS = 16_384
+"""Rows of a row group of tables by survey: some 500 km of track, so that a tile reads little beside its own."""
+
+
 @contextmanager
 def replacing(target: str | Path) -> Iterator[Path]:
     """Give a unique path beside `target` to write to; rename it over `target` on success.
@@ -97,15 +101,27 @@ def _disk_remedy(error: BaseException) -> str | None:
     return None
 
 
-def write_parquet(frame: pl.DataFrame | pl.LazyFrame, target: str | Path) -> None:
-    """Write a frame as zstd-1 Parquet, beside `target` and then over it (lazy frames stream)."""
+def write_parquet(
+    frame: pl.DataFrame | pl.LazyFrame, target: str | Path, rows: int | None = None
+) -> None:
+    """Write a frame as zstd-1 Parquet, beside `target` and then over it (lazy frames stream).
+
+    Parameters
+    ----------
+    frame : DataFrame or LazyFrame
+        The table.
+    target : path
+        The file.
+    rows : int, optional
+        Rows of a row group, by default polars' own; `SURVEY_ROWS` for tables along tracks.
+    """
     import polars as pl
 
     with replacing(target) as part:
         if isinstance(frame, pl.LazyFrame):
-            frame.sink_parquet(part, compression="zstd", compression_level=1)
+            frame.sink_parquet(part, compression="zstd", compression_level=1, row_group_size=rows)
         else:
-            frame.write_parquet(part, compression="zstd", compression_level=1)
+            frame.write_parquet(part, compression="zstd", compression_level=1, row_group_size=rows)
 
 
 def write_json(value: Any, target: str | Path) -> None:

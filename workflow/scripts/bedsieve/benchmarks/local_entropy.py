@@ -30,6 +30,7 @@ HELD_BACK = {f"demo_{kind}": kind for kind in ("burst", "unit_slip", "column_swa
 """Cases with ice, and the kind of error that training never saw."""
 
 CASES: tuple[str, ...] = (*DIGITS, *HELD_BACK)
+FILES: dict[str, tuple[str, ...]] = dict.fromkeys(DIGITS, ("mnist.npz",))
 
 SOURCE = {"share_real": 1.0, "recall_unseen": 31 / 108}
 """Seed 003: every source above 3 σ was a hybrid; 31 of the 108 hybrids were."""

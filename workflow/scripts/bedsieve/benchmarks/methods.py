@@ -5,7 +5,8 @@ is a module of this package with
 
 - ``CASES``, a tuple of str: the experiments, names of letters, digits, ``_`` and ``-``;
 - ``run(case, seed, data)``: one experiment with one seed, the data's folder a Path; gives a list of `Row`;
-- ``FILES``, a mapping, where a case reads files: their names in the data's folder, by case.
+- ``FILES``, a mapping, where a case reads files: their names in the data's folder, by case;
+- ``MOST_SEEDS``, a mapping, where fewer seeds than the method's do for a case: their number, by case.
 
 Such a module imports what is heavy inside its functions: the plan asks it for its cases.
 """
@@ -18,10 +19,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
+from bedsieve.benchmarks.gnsm_source import FETCHED
 from bedsieve.benchmarks.rows import Row
 from bedsieve.errors import ConfigError
 
-METHODS: tuple[str, ...] = ("pegasus",)
+METHODS: tuple[str, ...] = ("pegasus", "gnsm", "local_entropy", "sparker")
 """Every method there is; the one list of them."""
 
 Run = Callable[[str, int, Path], list[Row]]
@@ -41,6 +43,10 @@ SOURCES: dict[str, Source] = {
         "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1",
         "Keras, keras.datasets.mnist",
     ),
+} | {
+    file.name: Source(file.url, note="the UCI machine learning repository")
+    for part in FETCHED.values()
+    for file in part
 }
 """Files that can be fetched, by name. A file that already lies in the data's folder is taken as it is."""
 
@@ -72,6 +78,18 @@ def files(method: str, case: str) -> tuple[str, ...]:
     """
     by_case: dict[str, tuple[str, ...]] = getattr(_module(method), "FILES", {})
     return by_case.get(case, ())
+
+
+def seeds(method: str, case: str, wanted: int) -> range:
+    """The seeds that a case is run with, where the method's experiments are run with `wanted`.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such method.
+    """
+    most: dict[str, int] = getattr(_module(method), "MOST_SEEDS", {})
+    return range(min(wanted, most.get(case, wanted)))
 
 
 def runner(method: str) -> Run:

@@ -21,6 +21,8 @@ from bedsieve.detectors.sparker_test import draw, inspect, toys, verdict
 Floats = NDArray[np.float64]
 
 CASES: tuple[str, ...] = ("square", "uniform", "power_square", "power_gauss", "u2r")
+FILES: dict[str, tuple[str, ...]] = {"u2r": ("u2r.parquet",)}
+MOST_SEEDS: dict[str, int] = {"uniform": 1, "power_square": 1, "power_gauss": 1, "u2r": 5}
 
 BLOBS = np.array([[0.2, 0.25], [0.75, 0.3], [0.5, 0.8]])
 BLOB_SD = 0.02
@@ -156,7 +158,8 @@ def _tests(
     centres = pool[rng.permutation(len(pool))[:100]]
 
     def sparse(inspected: Floats, reference: Floats) -> Floats:
-        return inspect(inspected, reference, first, settings, seed).t[0]
+        statistic: Floats = inspect(inspected, reference, first, settings, seed).t[0]
+        return statistic
 
     def discrepancy(width: float) -> Callable[[Floats, Floats], Floats]:
         return lambda inspected, reference: np.array([mmd(inspected, reference, width)])

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bedsieve.detectors.base import Detector
 from bedsieve.errors import BedsieveError
-from bedsieve.files import write_parquet
+from bedsieve.files import SURVEY_ROWS, write_parquet
 
 FLOOR = 100.0
 SHORT_TRACK = "short_track"
@@ -193,7 +193,7 @@ def score_survey(points_path: str | Path, out_path: str | Path, floor: float = F
     if chained:
         points = points.sort("track_seq")
     table = _score_table(points, points["track_id"].cast(pl.Int64).to_numpy(), floor)
-    write_parquet(table.sort("point_id") if chained else table, out_path)
+    write_parquet(table.sort("point_id") if chained else table, out_path, SURVEY_ROWS)
 
 
 def score_tracks(paths: Sequence[str | Path], out_path: str | Path, floor: float = FLOOR) -> None:

@@ -278,7 +278,7 @@ def _scaled(data: TrainingData) -> TrainingData:
             flush=True,
         )
     for start in range(0, len(data.graph.x), _SCALED):
-        data.scaler.apply(data.graph.x[start : start + _SCALED])  # type: ignore[arg-type]
+        data.scaler.apply(data.graph.x[start : start + _SCALED])
     return data
 
 

@@ -55,7 +55,9 @@ def write_residuals(
         neighbour=pl.col("residual_m") / pl.col("sigma_m"),
         noise_m=pl.col("step_scale_m"),
     )
-    along = pl.scan_parquet(list(along_track_paths)).select("point_id", "residual")
+    along = pl.scan_parquet([Path(path) for path in along_track_paths]).select(
+        "point_id", "residual"
+    )
     labels = pl.scan_parquet(labels_path).select("point_id", seed=pl.col("label") == 0)
     table = (
         points.join(segments, on="point_id", how="left", maintain_order="left")
@@ -133,7 +135,11 @@ def of_survey(paths: Sequence[str | Path], survey_no: int) -> pl.DataFrame:
     BedsieveError
         If the survey has no point there.
     """
-    table = pl.scan_parquet(list(paths)).filter(pl.col("survey_no") == survey_no).collect()
+    table = (
+        pl.scan_parquet([Path(path) for path in paths])
+        .filter(pl.col("survey_no") == survey_no)
+        .collect()
+    )
     if table.height == 0:
         raise BedsieveError(f"{paths[0]}: no residuals of survey number {survey_no}.")
     return table.sort("point_id")

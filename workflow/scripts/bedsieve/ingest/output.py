@@ -14,9 +14,10 @@ import polars as pl
 from numpy.typing import NDArray
 from polars.io.plugins import register_io_source
 
+from bedsieve.files import SURVEY_ROWS
 from bedsieve.ingest.header import Header
 from bedsieve.ingest.ledger import KEPT
-from bedsieve.ingest.scratch import CHUNK, Scratch
+from bedsieve.ingest.scratch import Scratch
 from bedsieve.ingest.tracks import Tracks
 from bedsieve.progress import Progress
 
@@ -239,6 +240,6 @@ def sink(
             path,
             compression="zstd",
             compression_level=1,
-            row_group_size=CHUNK,
+            row_group_size=SURVEY_ROWS,
             metadata=metadata,
         )
