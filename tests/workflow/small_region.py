@@ -44,6 +44,7 @@ def write_survey(project: Project, name: str, lower: float = 0.0) -> None:
     north = sides[1 - heading] + 1000.0 * middle_north
     noise = np.random.default_rng(NUMBERS[name]).normal(0, 5, len(east))
     thickness = 1800 + 200 * np.sin(east / 3000) + 150 * np.cos(north / 2500) + noise + lower
+    surface = 2500 + 30 * np.cos(east / 5000) + 20 * np.sin(north / 4000)
     lon, lat = unproject(east, north, CRS, threads=1)
     table = pl.DataFrame(
         {
@@ -51,7 +52,9 @@ def write_survey(project: Project, name: str, lower: float = 0.0) -> None:
             "trace_number": np.arange(len(east)) - line * len(along) + 1,
             "lon": lon,
             "lat": lat,
+            "surface": surface,
             "thickness": thickness,
+            "bed": surface - thickness,
         }
     )
     raw = project.path(f"raw/{name}.csv")

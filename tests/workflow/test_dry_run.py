@@ -86,7 +86,8 @@ def test_whole_bedmap_with_every_member_is_planned_in_seconds_and_little_memory(
     assert seconds < 15
     assert peak < 2**30
     detectors = dict.fromkeys(("gae", "carving"), tiles)
-    trainings = dict.fromkeys(("train_gae", "train_carving", "train_ensemble", "families"), 1)
+    once = ("train_gae", "gae_training", "train_carving", "train_ensemble", "families")
+    trainings = dict.fromkeys(once, 1)
     judged = {"injected_tile": 2 * 3, "evaluation": 1}
     assert job_counts(output) == expected(
         surveys, tiles, fetch=surveys, **detectors, **trainings, **judged

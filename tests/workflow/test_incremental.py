@@ -134,6 +134,8 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> Project:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     made.run("--touch", "--forceall")
+    # The raw files were dropped in, not fetched.
+    made.run("--cleanup-metadata", *(f"raw/{name}.csv" for name in BASE))
     return made
 
 
