@@ -46,7 +46,7 @@ def score_tile(
     Parameters
     ----------
     points_path, halo_path, crossovers_path : path-like
-        The tile's artefacts. Crossovers hold every pair that touches a core point.
+        The tile's artefacts. Pairs whose midpoint lies in the next tile are in its crossovers, so they are not judged here.
     model_dir : path-like
         ``results/models/{version}/pca``.
     out_path : path-like
