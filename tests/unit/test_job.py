@@ -40,10 +40,12 @@ def test_threads_are_set_before_the_body(tmp_path: Path) -> None:
 def test_the_log_ends_with_time_and_peak_memory(tmp_path: Path) -> None:
     log = tmp_path / "a.log"
     assert run("import time; a = bytearray(1 << 29); time.sleep(1)", log).returncode == 0
-    words = re.fullmatch(r"Done in (.*) s; at most (.*) GiB of memory\.\n", log.read_text())
+    told = r"Done in (.*) s \((.*) s of processor time\); at most (.*) GiB of memory\.\n"
+    words = re.fullmatch(told, log.read_text())
     assert words is not None
     assert 1.0 <= float(words[1]) < 30.0
-    assert 0.5 <= float(words[2]) < 0.6
+    assert 0.0 < float(words[2]) < float(words[1])
+    assert 0.5 <= float(words[3]) < 0.6
 
 
 def test_a_users_error_is_one_line_in_log_and_on_the_terminal(tmp_path: Path) -> None:

@@ -54,9 +54,10 @@ def job(log: str, threads: int) -> Iterator[None]:
     Sets the thread counts of polars, numba and BLAS (so heavy packages must be imported inside the
     body), sends standard output and error to `log`, and turns a `BedsieveError` into one line on the
     real standard error and exit status 1. Files that a Snakemake script has made get their manifests.
-    The log ends with the time taken and the peak memory.
+    The log ends with the time taken, the processor time in it (all threads, imports included) and the
+    peak memory.
     """
-    started = time.monotonic()
+    started, used = time.monotonic(), time.process_time()
     for name in _THREAD_VARIABLES:
         os.environ[name] = str(threads)
     # Idle threads of OpenMP would spin: training took twice the processor time beside other jobs.
@@ -72,8 +73,12 @@ def job(log: str, threads: int) -> Iterator[None]:
             told = getattr(sys.modules["__main__"], "snakemake", None)
             if told is not None:
                 write_manifests(told)
-            seconds, gib = time.monotonic() - started, peak_memory() / 2**30
-            print(f"Done in {seconds:.1f} s; at most {gib:.2f} GiB of memory.", file=stream)
+            seconds, busy = time.monotonic() - started, time.process_time() - used
+            print(
+                f"Done in {seconds:.1f} s ({busy:.1f} s of processor time); "
+                f"at most {peak_memory() / 2**30:.2f} GiB of memory.",
+                file=stream,
+            )
         except BedsieveError as error:
             message = f"bedsieve: {error}"
             print(message, file=stream)
