@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -134,6 +134,12 @@ def write_text(text: str, target: str | Path) -> None:
     """Write text as UTF-8, beside `target` and then over it."""
     with replacing(target) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def write_rows(rows: Sequence[Mapping[str, Any]], target: str | Path) -> None:
+    """Write rows that have the same keys, at least one, as tab-separated text with a header."""
+    lines = [list(rows[0]), *(list(row.values()) for row in rows)]
+    write_text("".join("\t".join(str(cell) for cell in line) + "\n" for line in lines), target)
 
 
 def sha256_of(path: str | Path) -> str:

@@ -21,8 +21,7 @@ from bedsieve.detectors.carving_data import Seeds, Tile, gather_seeds
 from bedsieve.detectors.carving_families import cluster, measure
 from bedsieve.detectors.carving_model import FAMILIES, SEEDS, family_row
 from bedsieve.detectors.carving_settings import CarvingSettings
-from bedsieve.detectors.manifest import hashes, package_versions, write_manifest
-from bedsieve.errors import BedsieveError
+from bedsieve.detectors.manifest import hashes, package_versions, refuse_trained, write_manifest
 from bedsieve.files import sha256_of, write_json, write_parquet
 
 DETECTOR = "carving"
@@ -62,11 +61,7 @@ def train_carving(
     from bedsieve.detectors.carving_training import train_encoder
 
     out_dir = Path(out_dir)
-    if (out_dir / "manifest.json").exists():
-        raise BedsieveError(
-            f"{out_dir}: this model version is trained already, and a version never changes. Choose "
-            "another models.version to train again."
-        )
+    refuse_trained(out_dir)
     tiles = sorted(tiles, key=lambda tile: str(tile["points"]))
     chosen = CarvingSettings.from_mapping(settings or {})
     seeds = gather_seeds(tiles, chosen)

@@ -6,17 +6,17 @@ that the model's manifest keeps.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar
 
+from bedsieve.detectors.settings import Settings
 from bedsieve.errors import ConfigError
 
 FOLD_KINDS = ("regions", "blocks", "surveys")
 
 
 @dataclass(frozen=True)
-class CarvingSettings:
+class CarvingSettings(Settings):
     """Sizes and constants of outlier carving. Those without a source are ours.
 
     Parameters
@@ -56,6 +56,8 @@ class CarvingSettings:
     seed : int
     """
 
+    detector: ClassVar[str] = "carving"
+
     contrasts: bool = True
     widths: tuple[int, ...] = (64, 32)
     centre_weight: float = 1.0
@@ -84,30 +86,6 @@ class CarvingSettings:
             )
         if not 2 <= self.n_folds <= 26:
             raise ConfigError(f"carving: n_folds must lie between 2 and 26, not {self.n_folds}.")
-
-    @classmethod
-    def from_mapping(cls, settings: Mapping[str, Any]) -> CarvingSettings:
-        """Defaults, changed by `settings`.
-
-        Raises
-        ------
-        ConfigError
-            If a key is unknown or a value can't be used.
-        """
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(set(settings) - known)
-        if unknown:
-            raise ConfigError(
-                f"carving: unknown setting {', '.join(unknown)}. Known: {', '.join(sorted(known))}."
-            )
-        values: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()
-        }
-        return cls(**values)
-
-    def to_mapping(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     def family_size(self, seeds: int) -> int:
         """Least size of a family among so many outlier seeds."""

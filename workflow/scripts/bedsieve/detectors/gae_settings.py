@@ -6,10 +6,10 @@ scoring reads, and that the model's manifest keeps.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar
 
+from bedsieve.detectors.settings import Settings
 from bedsieve.errors import ConfigError
 
 THICKNESS = "ice_thickness"
@@ -17,7 +17,7 @@ VELOCITIES = {"magnitude": ("v_log",), "vector": ("vx_log", "vy_log")}
 
 
 @dataclass(frozen=True)
-class GaeSettings:
+class GaeSettings(Settings):
     """Sizes and constants of the graph autoencoder. Those without a source are ours.
 
     Parameters
@@ -49,6 +49,8 @@ class GaeSettings:
     -----
     Study B, seed 000, "Graph – Autoencoder (AE)"; design methods.md section 4, gae.
     """
+
+    detector: ClassVar[str] = "gae"
 
     widths: tuple[int, ...] = (32, 16, 3)
     velocity: str = "magnitude"
@@ -86,15 +88,3 @@ class GaeSettings:
     def hops(self) -> int:
         """Layers, each of which looks one neighbour further."""
         return 2 * len(self.widths)
-
-    @classmethod
-    def from_mapping(cls, settings: Mapping[str, Any]) -> GaeSettings:
-        """Defaults, changed by `settings`, whose keys the configuration's schema has checked."""
-        values: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()
-        }
-        return cls(**values)
-
-    def to_mapping(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}

@@ -28,10 +28,9 @@ from bedsieve.detectors.gae_scale import ScoreScale, fit_score_scale
 from bedsieve.detectors.gae_settings import GaeSettings
 from bedsieve.detectors.gae_training import OnEpoch, Trained, train_network
 from bedsieve.detectors.gnn_settings import torch_device
-from bedsieve.detectors.manifest import hashes, package_versions, write_manifest
+from bedsieve.detectors.manifest import hashes, package_versions, refuse_trained, write_manifest
 from bedsieve.detectors.nets.sage_autoencoder import SageAutoencoder
-from bedsieve.errors import BedsieveError
-from bedsieve.files import replacing, sha256_of, write_json, write_parquet, write_text
+from bedsieve.files import replacing, sha256_of, write_json, write_parquet, write_rows
 from bedsieve.progress import Progress
 
 _PACKAGES = ("torch", "numpy", "numba", "polars", "safetensors")
@@ -82,11 +81,7 @@ def train_gae(
     """
     out_dir = Path(out_dir)
     manifest = out_dir / "manifest.json"
-    if manifest.exists():
-        raise BedsieveError(
-            f"{out_dir}: this model version is trained already, and a version never changes. Choose "
-            "another models.version to train again."
-        )
+    refuse_trained(out_dir)
     chosen, where = GaeSettings.from_mapping(settings or {}), torch_device(device)
     print(f"gae: training on {where}.", flush=True)
     data = gather(tiles, chosen, seed, out_dir / "checkpoints")
@@ -140,8 +135,6 @@ def _write(
         "clean_within_m": data.limit,
     }
     write_json(strata, out_dir / "strata.json")
-    header = "\t".join(trained.curve[0])
-    rows = ["\t".join(str(value) for value in row.values()) for row in trained.curve]
-    write_text("\n".join([header, *rows, ""]), out_dir / "curves.tsv")
+    write_rows(trained.curve, out_dir / "curves.tsv")
     write_parquet(data.nodes, out_dir / "nodes.parquet")
     return [NETWORK, SCALER, SCORE, "strata.json", "curves.tsv", "nodes.parquet"]

@@ -7,9 +7,10 @@ scoring reads, and that the model's manifest keeps.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
+from bedsieve.detectors.settings import Settings
 from bedsieve.errors import ConfigError
 
 FOLD_KINDS = ("regions", "blocks", "surveys")
@@ -26,7 +27,7 @@ TUNABLE = (
 
 
 @dataclass(frozen=True)
-class GnnSettings:
+class GnnSettings(Settings):
     """Sizes and constants of the graph network.
 
     Parameters
@@ -83,6 +84,8 @@ class GnnSettings:
     -----
     Study B, seed 000, sections 3.1, 3.2 and A.3.1; design methods.md section 4.
     """
+
+    detector: ClassVar[str] = "gnn"
 
     widths: tuple[int, ...] = (384, 384, 192)
     latent: int = 192
@@ -147,30 +150,6 @@ class GnnSettings:
         """What holds for one model."""
         changed: dict[str, Any] = dict(self.per_fold.get(letter, {}))
         return replace(self, **changed, per_fold={})
-
-    @classmethod
-    def from_mapping(cls, settings: Mapping[str, Any]) -> GnnSettings:
-        """Defaults, changed by `settings`.
-
-        Raises
-        ------
-        ConfigError
-            If a key is unknown or a value can't be used.
-        """
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(set(settings) - known)
-        if unknown:
-            raise ConfigError(
-                f"gnn: unknown setting {', '.join(unknown)}. Known: {', '.join(sorted(known))}."
-            )
-        values: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()
-        }
-        return cls(**values)
-
-    def to_mapping(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     def resolve_precision(self, device: str) -> str:
         """``"float32"`` or ``"bfloat16"`` on a device."""

@@ -16,8 +16,7 @@ from bedsieve.detectors.gnn_data import Tile, TooFewLabelsError, TrainingData, g
 from bedsieve.detectors.gnn_folds import fold_letters
 from bedsieve.detectors.gnn_model import DETECTOR, UNTRAINED
 from bedsieve.detectors.gnn_settings import GnnSettings
-from bedsieve.detectors.manifest import hashes, package_versions, write_manifest
-from bedsieve.errors import BedsieveError
+from bedsieve.detectors.manifest import hashes, package_versions, refuse_trained, write_manifest
 from bedsieve.files import replacing, write_json, write_parquet, write_text
 
 if TYPE_CHECKING:
@@ -85,11 +84,7 @@ def train_gnn(
     from bedsieve.detectors.gnn_training import train_fold
 
     out_dir = Path(out_dir)
-    if (out_dir / "manifest.json").exists():
-        raise BedsieveError(
-            f"{out_dir}: this model version is trained already, and a version never changes. Choose "
-            "another models.version to train again."
-        )
+    refuse_trained(out_dir)
     chosen = GnnSettings.from_mapping(settings or {})
     try:
         data = gather(tiles, chosen, seed, _checkpoints(out_dir))

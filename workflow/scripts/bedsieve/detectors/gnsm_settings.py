@@ -7,10 +7,10 @@ scoring read, and that a model keeps. The source's network (20 blocks of 1,024, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar
 
+from bedsieve.detectors.settings import Settings
 from bedsieve.errors import ConfigError
 
 LOSSES = ("kl", "squared")
@@ -18,7 +18,7 @@ NORMS = ("squared", "plain")
 
 
 @dataclass(frozen=True)
-class GnsmSettings:
+class GnsmSettings(Settings):
     """Sizes and constants of the method. In brackets what the source takes, where that differs.
 
     Parameters
@@ -51,6 +51,8 @@ class GnsmSettings:
     -----
     Seed 002, section 5.1 and appendix A.2.1; design methods.md section 4, gnsm.
     """
+
+    detector: ClassVar[str] = "gnsm"
 
     width: int = 128
     layers: int = 4
@@ -85,27 +87,3 @@ class GnsmSettings:
                 )
         if self.embedding % 2:
             raise ConfigError(f"gnsm: embedding must be even, not {self.embedding}.")
-
-    @classmethod
-    def from_mapping(cls, settings: Mapping[str, Any]) -> GnsmSettings:
-        """Defaults, changed by `settings`.
-
-        Raises
-        ------
-        ConfigError
-            If a key is unknown or a value can't be used.
-        """
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(set(settings) - known)
-        if unknown:
-            raise ConfigError(
-                f"gnsm: unknown setting {', '.join(unknown)}. Known: {', '.join(sorted(known))}."
-            )
-        values: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()
-        }
-        return cls(**values)
-
-    def to_mapping(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}

@@ -26,9 +26,9 @@ from bedsieve.detectors.gnsm_points import (
 )
 from bedsieve.detectors.gnsm_points_settings import GnsmPointsSettings
 from bedsieve.detectors.gnsm_scale import fit_scale
-from bedsieve.detectors.manifest import hashes, package_versions, write_manifest
+from bedsieve.detectors.manifest import hashes, package_versions, refuse_trained, write_manifest
 from bedsieve.errors import BedsieveError
-from bedsieve.files import sha256_of, write_json, write_parquet, write_text
+from bedsieve.files import sha256_of, write_json, write_parquet, write_rows
 from bedsieve.progress import Progress
 
 DETECTOR = "gnsm"
@@ -80,11 +80,7 @@ def train_gnsm(
     """
     out_dir = Path(out_dir)
     manifest = out_dir / "manifest.json"
-    if manifest.exists():
-        raise BedsieveError(
-            f"{out_dir}: this model version is trained already, and a version never changes. Choose "
-            "another models.version to train again."
-        )
+    refuse_trained(out_dir)
     chosen, where = GnsmPointsSettings.from_mapping(settings or {}), torch_device(device)
     print(f"gnsm: training on {where}.", flush=True)
     metadata = survey_metadata(sorted(surveys, key=str))
@@ -102,8 +98,7 @@ def train_gnsm(
     write_parquet(metadata, out_dir / SURVEYS)
     seeds = points.select("point_id").with_columns(held_out.alias("held_out"))
     write_parquet(seeds, out_dir / "seeds.parquet")
-    rows = ["\t".join(str(value) for value in row.values()) for row in curve]
-    write_text("\n".join(["\t".join(curve[0]), *rows, ""]), out_dir / "curves.tsv")
+    write_rows(curve, out_dir / "curves.tsv")
     names += [TABLE, SCALE, SURVEYS, "seeds.parquet", "curves.tsv"]
     write_manifest(
         manifest,

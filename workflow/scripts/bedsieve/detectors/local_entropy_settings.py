@@ -6,15 +6,15 @@ the model's manifest keeps.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar
 
+from bedsieve.detectors.settings import Settings
 from bedsieve.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class LocalEntropySettings:
+class LocalEntropySettings(Settings):
     """Constants of the local-entropy detector.
 
     Parameters
@@ -38,6 +38,8 @@ class LocalEntropySettings:
         of their neighbours (ours).
     """
 
+    detector: ClassVar[str] = "local_entropy"
+
     passes: int = 50
     neighbours: int = 10
     reference: int = 20_000
@@ -53,25 +55,3 @@ class LocalEntropySettings:
                 f"local_entropy: neighbours must be 2 or more and reference more than that, not "
                 f"{self.neighbours} and {self.reference}."
             )
-
-    @classmethod
-    def from_mapping(cls, settings: Mapping[str, Any]) -> LocalEntropySettings:
-        """Defaults, changed by `settings`.
-
-        Raises
-        ------
-        ConfigError
-            If a key is unknown or a value can't be used.
-        """
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(set(settings) - known)
-        if unknown:
-            raise ConfigError(
-                f"local_entropy: unknown setting {', '.join(unknown)}. Known: "
-                f"{', '.join(sorted(known))}."
-            )
-        return cls(**settings)
-
-    def to_mapping(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return asdict(self)

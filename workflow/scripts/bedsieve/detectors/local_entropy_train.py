@@ -23,9 +23,8 @@ from bedsieve.detectors.local_entropy_model import DETECTOR, UNTRAINED, referenc
 from bedsieve.detectors.local_entropy_passes import FoldPasses, Measured
 from bedsieve.detectors.local_entropy_reference import Reference
 from bedsieve.detectors.local_entropy_settings import LocalEntropySettings
-from bedsieve.detectors.manifest import hashes, package_versions, write_manifest
+from bedsieve.detectors.manifest import hashes, package_versions, refuse_trained, write_manifest
 from bedsieve.detectors.tile_graph import tile_frame
-from bedsieve.errors import BedsieveError
 from bedsieve.files import sha256_of, write_json, write_parquet
 from bedsieve.progress import Progress
 
@@ -87,11 +86,7 @@ def train_local_entropy(
         If the network was trained without dropout.
     """
     out_dir = Path(out_dir)
-    if (out_dir / "manifest.json").exists():
-        raise BedsieveError(
-            f"{out_dir}: this model version is trained already, and a version never changes. Choose "
-            "another models.version to train again."
-        )
+    refuse_trained(out_dir)
     chosen = LocalEntropySettings.from_mapping(settings or {})
     tiles = sorted(tiles, key=lambda tile: str(tile["points"]))
     gnn = GnnModel(gnn_dir, device)

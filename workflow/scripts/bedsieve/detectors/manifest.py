@@ -13,7 +13,7 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
-from bedsieve.errors import InputError
+from bedsieve.errors import BedsieveError, InputError
 from bedsieve.files import sha256_of, write_json
 
 FORMAT = 1
@@ -23,6 +23,21 @@ _FIELDS = ("detector", "version", "config", "inputs", "files", "packages", "seed
 def hashes(paths: Iterable[str | Path]) -> dict[str, str]:
     """SHA-256 of each file, by its path as given."""
     return {str(path): sha256_of(path) for path in paths}
+
+
+def refuse_trained(folder: Path) -> None:
+    """Stop before a model version is trained a second time.
+
+    Raises
+    ------
+    BedsieveError
+        If its manifest stands.
+    """
+    if (folder / "manifest.json").exists():
+        raise BedsieveError(
+            f"{folder}: this model version is trained already, and a version never changes. Choose "
+            "another models.version to train again."
+        )
 
 
 def package_versions(names: Iterable[str]) -> dict[str, str]:

@@ -6,17 +6,17 @@ model's manifest keeps.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar
 
 from bedsieve.detectors.on_manifold import ON_MANIFOLD
 from bedsieve.detectors.pegasus_files import MANIFOLD_FILES
+from bedsieve.detectors.settings import Settings
 from bedsieve.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class PegasusSettings:
+class PegasusSettings(Settings):
     """Constants of the Pegasus detector. Those without a source are ours.
 
     Parameters
@@ -32,6 +32,8 @@ class PegasusSettings:
         Share of the points that each evidence flags over the tiles trained on; what it takes is frozen. Study
         001's 240 of 6,982 are 0.034, of which each half are.
     """
+
+    detector: ClassVar[str] = "pegasus"
 
     manifold: str = "pca"
     methods: tuple[str, ...] = ("isolation_forest", "lof")
@@ -49,27 +51,3 @@ class PegasusSettings:
             )
         if not 0 < self.budget < 0.5:
             raise ConfigError(f"pegasus: budget must lie between 0 and 0.5, not {self.budget}.")
-
-    @classmethod
-    def from_mapping(cls, settings: Mapping[str, Any]) -> PegasusSettings:
-        """Defaults, changed by `settings`.
-
-        Raises
-        ------
-        ConfigError
-            If a key is unknown or a value can't be used.
-        """
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(set(settings) - known)
-        if unknown:
-            raise ConfigError(
-                f"pegasus: unknown setting {', '.join(unknown)}. Known: {', '.join(sorted(known))}."
-            )
-        values: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()
-        }
-        return cls(**values)
-
-    def to_mapping(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return asdict(self) | {"methods": list(self.methods)}

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bedsieve.detectors.gnn_folds import hashed
-from bedsieve.detectors.manifest import hashes, package_versions, write_manifest
+from bedsieve.detectors.manifest import hashes, package_versions, refuse_trained, write_manifest
 from bedsieve.detectors.order_statistics import NORMAL_CONSISTENCY
 from bedsieve.detectors.pegasus_manifold import POOLED, Floats, Manifold, Rows, Tile, load_manifold
 from bedsieve.detectors.pegasus_model import DETECTOR, PegasusModel, Place, save_model
@@ -104,11 +104,7 @@ def train_pegasus(
     """
     out_dir = Path(out_dir)
     manifest = out_dir / "manifest.json"
-    if manifest.exists():
-        raise BedsieveError(
-            f"{out_dir}: this model version is trained already, and a version never changes. Choose "
-            "another models.version to train again."
-        )
+    refuse_trained(out_dir)
     chosen = PegasusSettings.from_mapping(settings or {})
     manifold = load_manifold(chosen.manifold, manifold_dir, device)
     model = _fit(_samples(tiles, manifold, chosen, seed), manifold, chosen, seed)

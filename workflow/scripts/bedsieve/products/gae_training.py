@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from bedsieve.files import write_text
+from bedsieve.files import write_rows
 from bedsieve.products.cartography import INK, save
 from bedsieve.products.training import TRAINING, dress
 
@@ -45,8 +45,7 @@ def write_gae_table(model_dir: str | Path, out: str | Path) -> None:
         "first_loss": f"{curve['loss'][0]:.4f}",
         "last_loss": f"{curve['loss'][-1]:.4f}",
     }
-    lines = ["\t".join(row), "\t".join(map(str, row.values()))]
-    write_text("\n".join(lines) + "\n", out)
+    write_rows([row], out)
 
 
 def draw_gae_curve(model_dir: str | Path, title: str, out: str | Path) -> None:
