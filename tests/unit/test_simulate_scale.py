@@ -172,3 +172,38 @@ def test_an_impossible_size_is_one_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["--points", "2", "--surveys", "3", "--out", str(tmp_path)]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_an_added_survey_takes_the_next_number_and_waits_for_registration(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["--points", "3000", "--surveys", "4", "--out", "d"]) == 0
+    before = (tmp_path / "d/coverage.tsv").read_bytes()
+    capsys.readouterr()
+    assert main(["--add", "12000", "--at", "1000", "-2000", "--out", "d"]) == 0
+    name = capsys.readouterr().out.strip()
+    added = read_sheet(tmp_path / "d/surveys.tsv")[-1]
+    raw = tmp_path / "d/raw" / f"{name}.csv"
+    assert (added.survey, added.survey_no, added.sha256) == (name, 5, sha256_of(raw))
+    assert (tmp_path / "d/coverage.tsv").read_bytes() == before
+    points = pl.read_csv(raw, comment_prefix="#")
+    east, north = project(
+        points["longitude (degree_east)"].to_numpy(),
+        points["latitude (degree_north)"].to_numpy(),
+        "EPSG:3031",
+    )
+    assert len(points) == 12_000
+    assert points["trajectory_id"].value_counts()["count"].sort().to_list() == [2000, 5000, 5000]
+    assert abs(np.median(north[:10_000]) - -4000) < 2500
+    assert -90_000 < east.min() < -50_000
+    # Every other line is flown back.
+    assert np.sign(np.diff(east)[[10, 5010, 10010]]).tolist() == [1, -1, 1]
+
+
+def test_an_added_survey_needs_a_data_set(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["--add", "10", "--out", "d"]) == 1
+    assert "d/surveys.tsv: there is no simulated data set here. Make one first" in (
+        capsys.readouterr().err
+    )

@@ -1,6 +1,7 @@
 """`python -m bedsieve.simulate`: make flight lines of any size in a folder.
 
-In: the number of points and of surveys, a seed. Out: what `scale_files.write_scale` writes.
+In: the number of points and of surveys, a seed. Out: what `scale_files.write_scale` writes; with ``--add``
+one more survey in such a folder, from `scale_added.add_survey`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 from bedsieve.errors import BedsieveError
+from bedsieve.simulate.scale_added import add_survey
 from bedsieve.simulate.scale_files import write_scale
 from bedsieve.simulate.scale_plan import BEDMAP_POINTS
 
@@ -26,8 +28,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.add_argument("--tile-size", type=float, default=500_000.0, help="metres, %(default)s")
+    parser.add_argument(
+        "--add", type=int, metavar="POINTS", help="add one survey to the data set that --out holds"
+    )
+    parser.add_argument(
+        "--at",
+        type=float,
+        nargs=2,
+        metavar=("EAST", "NORTH"),
+        default=(0.0, 500_000.0),
+        help="centre of the added survey: metres, %(default)s",
+    )
     chosen = parser.parse_args(arguments)
     try:
+        if chosen.add is not None:
+            print(add_survey(chosen.out, chosen.add, *chosen.at, seed=chosen.seed))
+            return 0
         write_scale(
             chosen.out,
             chosen.points,

@@ -78,12 +78,10 @@ def write_scale(
     sheet = ["\t".join(SURVEY_COLUMNS)]
     for number, name in enumerate(survey_names(plan)):
         year = int(plan.year[plan.lines_of(number)[0]])
-        raw = folder / "raw" / f"{name}.csv"
         tally = TileTally(tile_size, MAX_REACH)
-        write_bedmap_csv(raw, _header(year), _rows(plan, number, seed, tally, progress))
-        digest = sha256_of(raw)
+        digest = write_survey(folder, name, plan, number, seed, tally, progress)
         coverage += [CoverageRow(name, tile, n, gap, digest) for tile, n, gap in tally.rows()]
-        sheet.append(_sheet_row(number, name, year, digest))
+        sheet.append(sheet_row(number + 1, name, year, digest))
     _write_covariates(folder / "grids.nc", plan.radius, seed)
     write_text("\n".join(sheet) + "\n", folder / "surveys.tsv")
     write_text(as_table(coverage), folder / "coverage.tsv")
@@ -94,6 +92,22 @@ def survey_names(plan: TrackPlan) -> list[str]:
     """Names of the surveys, in the order of their numbers: ``SIM_1994_S017_AIR``."""
     firsts = np.searchsorted(plan.survey, np.arange(int(plan.survey[-1]) + 1))
     return [f"SIM_{plan.year[first]}_S{at + 1:03d}_AIR" for at, first in enumerate(firsts)]
+
+
+def write_survey(
+    folder: Path,
+    name: str,
+    plan: TrackPlan,
+    number: int,
+    seed: int,
+    tally: TileTally | None,
+    progress: Progress,
+) -> str:
+    """Write survey `number` of a plan as ``raw/{name}.csv``, counted where there is a tally; its SHA-256."""
+    raw = folder / "raw" / f"{name}.csv"
+    year = int(plan.year[plan.lines_of(number)[0]])
+    write_bedmap_csv(raw, _header(year), _rows(plan, number, seed, tally, progress))
+    return sha256_of(raw)
 
 
 def _chunks(plan: TrackPlan, number: int, seed: int) -> Iterator[dict[str, NDArray[Any]]]:
@@ -113,13 +127,14 @@ def _chunks(plan: TrackPlan, number: int, seed: int) -> Iterator[dict[str, NDArr
 
 
 def _rows(
-    plan: TrackPlan, number: int, seed: int, tally: TileTally, progress: Progress
+    plan: TrackPlan, number: int, seed: int, tally: TileTally | None, progress: Progress
 ) -> Iterator[pl.DataFrame]:
-    """A survey's rows for its CSV; their tiles are counted on the way."""
+    """A survey's rows for its CSV; their tiles are counted on the way, where asked."""
     for chunk in _chunks(plan, number, seed):
         # As whoever reads the file will see them.
         lon, lat = chunk["lon"].round(6), chunk["lat"].round(6)
-        tally.add(*project(lon, lat, _CRS))
+        if tally is not None:
+            tally.add(*project(lon, lat, _CRS))
         surface, thickness = chunk["surface_alt"].round(2), chunk["ice_thickness"].round(2)
         yield pl.DataFrame(
             {
@@ -158,9 +173,10 @@ def _header(year: int) -> dict[str, str]:
     }
 
 
-def _sheet_row(number: int, name: str, year: int, digest: str) -> str:
+def sheet_row(survey_no: int, name: str, year: int, digest: str) -> str:
+    """A simulated survey's line of the sample sheet."""
     cells = {
-        "survey_no": str(number + 1),
+        "survey_no": str(survey_no),
         "survey": name,
         "sha256": digest,
         "institution": _INSTITUTION,
