@@ -29,10 +29,10 @@ VARIABLES = {
     "ice_thickness": ("m", 1),
     "bed_elev": ("m", 1),
     "z": ("m", 1),
-    "s": ("", 10_000),
+    "s": ("", 100_000),
     "v": ("m/yr", 10),
     "smb": ("kg m⁻² yr⁻¹", 1),
-    "temp": ("K", 10),
+    "temp": ("K", 100),
     "year": ("", 1),
 }
 """Variables that the flagged share is given for: their units, and the steps that a unit is cut in."""
