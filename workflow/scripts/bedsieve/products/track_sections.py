@@ -18,12 +18,9 @@ GAP = 40
 """Flagged points of a track that are at most so many rows apart belong to one section (ours)."""
 AROUND = 80
 LONGEST = 2000
-_FLAGGED: dict[str, type[pl.DataType]] = {
-    "point_id": pl.UInt64,
-    "score": pl.Float32,
-    "reason": pl.String,
-    "track_id": pl.Int32,
-}
+_FLAGGED = pl.Schema(
+    {"point_id": pl.UInt64, "score": pl.Float32, "reason": pl.String, "track_id": pl.Int32}
+)
 
 
 @dataclass(frozen=True)
