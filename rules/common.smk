@@ -90,18 +90,6 @@ def score_tables(member, tile):
     return [f"{RESULTS}/tiles/{tile}/scores/{member}.parquet"]
 
 
-def all_member_tables(wildcards):
-    """Each member's score tables for all points, by its name."""
-    return {
-        member: (
-            of_all_surveys(f".scores/{member}.parquet")
-            if member in BY_SURVEY
-            else of_all_tiles(f"scores/{member}.parquet")
-        )
-        for member in MEMBERS
-    }
-
-
 def training_member_tables(wildcards):
     """Each member's score tables for the points that models are trained on, by its name."""
     surveys = {name for tile in PLAN.training_tiles for name in PLAN.surveys_of(tile)}

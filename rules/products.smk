@@ -99,10 +99,37 @@ rule ledger:
         "../workflow/scripts/ledger.py"
 
 
+rule tallies:
+    input:
+        unpack(member_tables),
+        points=f"{RESULTS}/tiles/{{tile}}/points.parquet",
+        ensemble=f"{RESULTS}/tiles/{{tile}}/ensemble.parquet",
+        labels=f"{RESULTS}/tiles/{{tile}}/labels.parquet",
+    output:
+        tallies=f"{RESULTS}/tiles/{{tile}}/tallies.parquet",
+        flagged=f"{RESULTS}/tiles/{{tile}}/flagged.parquet",
+    log:
+        f"{RESULTS}/logs/tallies/{{tile}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/tallies/{{tile}}.tsv"
+    conda:
+        env("report")
+    threads: tile_threads
+    resources:
+        mem_mb=tile_mb(400, base=1000),
+        runtime=tile_minutes(500_000),
+    params:
+        code=code("tallies.py", "report"),
+        members=MEMBERS,
+    message:
+        "Count the points of tile {wildcards.tile}"
+    script:
+        "../workflow/scripts/tallies.py"
+
+
 rule flagged:
     input:
-        points=of_all_tiles("points.parquet"),
-        ensembles=of_all_tiles("ensemble.parquet"),
+        of_all_tiles("flagged.parquet"),
     output:
         f"{RESULTS}/products/flagged.parquet",
     log:
@@ -113,8 +140,8 @@ rule flagged:
         env("report")
     threads: 1
     resources:
-        mem_mb=all_mb(40, base=1000),
-        runtime=all_minutes(1_000_000),
+        mem_mb=all_mb(10, base=1000),
+        runtime=all_minutes(10_000_000),
     params:
         code=code("flagged.py", "report"),
         crs=config["region"]["crs"],
@@ -128,9 +155,7 @@ rule flagged:
 
 rule summary:
     input:
-        unpack(all_member_tables),
-        points=of_all_tiles("points.parquet"),
-        ensembles=of_all_tiles("ensemble.parquet"),
+        of_all_tiles("tallies.parquet"),
     output:
         bands=report(
             f"{RESULTS}/products/summary.tsv",
@@ -152,8 +177,8 @@ rule summary:
         env("report")
     threads: 1
     resources:
-        mem_mb=all_mb(20, base=1000),
-        runtime=all_minutes(1_000_000),
+        mem_mb=all_mb(10, base=1000),
+        runtime=all_minutes(10_000_000),
     params:
         code=code("summary.py", "report"),
         members=MEMBERS,
@@ -204,8 +229,7 @@ rule maps:
 
 rule profiles:
     input:
-        points=of_all_tiles("points.parquet"),
-        ensembles=of_all_tiles("ensemble.parquet"),
+        flagged=of_all_tiles("flagged.parquet"),
         surveys=of_all_surveys(".parquet"),
     output:
         report(
@@ -222,8 +246,8 @@ rule profiles:
         env("report")
     threads: 1
     resources:
-        mem_mb=all_mb(20, base=2000),
-        runtime=all_minutes(1_000_000),
+        mem_mb=all_mb(10, base=2000),
+        runtime=all_minutes(5_000_000),
     params:
         code=code("profiles.py", "report"),
         region=config["region"]["name"],
@@ -310,6 +334,7 @@ rule gae_training:
 
 rule views:
     input:
+        tallies=of_all_tiles("tallies.parquet"),
         points=of_all_tiles("points.parquet"),
         ensembles=of_all_tiles("ensemble.parquet"),
         labels=of_all_tiles("labels.parquet"),
@@ -335,7 +360,7 @@ rule views:
         mem_mb=lambda wildcards, attempt: megabytes(
             max(map(PLAN.points_of_tile, PLAN.tiles)), 400, 1500, attempt
         ),
-        runtime=all_minutes(500_000),
+        runtime=all_minutes(2_000_000),
     params:
         code=code("views.py", "report"),
         members=MEMBERS,

@@ -13,13 +13,12 @@ import pytest
 
 from bedsieve.errors import BedsieveError
 from bedsieve.products.flagged import write_flagged
+from bedsieve.products.flagged_points import flagged_points
 
 SURVEYS = {1: "NASA_2011_ICEBRIDGE", 2: "BAS_1994_Évans"}
 
 
-def tile(
-    folder: Path, name: str, ids: list[int], flags: list[bool], east: float
-) -> tuple[Path, Path]:
+def tile(folder: Path, name: str, ids: list[int], flags: list[bool], east: float) -> Path:
     n = len(ids)
     home = folder / name
     home.mkdir()
@@ -47,11 +46,13 @@ def tile(
         },
         schema_overrides={"flag": pl.Boolean, "reason": pl.String},
     ).write_parquet(home / "ensemble.parquet")
-    return home / "points.parquet", home / "ensemble.parquet"
+    found = flagged_points(home / "points.parquet", home / "ensemble.parquet", ["along_track"])
+    found.write_parquet(home / "flagged.parquet")
+    return home / "flagged.parquet"
 
 
 @pytest.fixture
-def tiles(tmp_path: Path) -> list[tuple[Path, Path]]:
+def tiles(tmp_path: Path) -> list[Path]:
     return [
         tile(tmp_path, "x0_y-1", [2**32 + 7, 2**33 + 1, 2**32], [True, False, True], 500.0),
         tile(tmp_path, "x1_y-1", [2**33 + 9, 2**33 + 2], [False, True], 100_000.0),
@@ -112,9 +113,8 @@ def test_the_order_of_the_tiles_does_not_matter(tmp_path: Path, tiles: list) -> 
 
 
 @pytest.mark.parametrize("rows", [slice(0, 2), [0, 2, 1]])
-def test_tables_of_different_points_are_refused(tmp_path: Path, tiles: list, rows: object) -> None:
-    points, ensemble = tiles[0]
+def test_tables_of_different_points_are_refused(tiles: list, rows: object) -> None:
+    points, ensemble = (tiles[0].with_name(f"{name}.parquet") for name in ("points", "ensemble"))
     pl.read_parquet(ensemble)[rows].write_parquet(ensemble)
     with pytest.raises(BedsieveError, match=r"ensemble\.parquet: does not hold the points"):
-        write_flagged([(points, ensemble)], SURVEYS, "EPSG:3031", tmp_path / "f.parquet", [])
-    assert not (tmp_path / "f.parquet").exists()
+        flagged_points(points, ensemble, [])

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from bedsieve.evaluation.on_labels import Labelled, label_figures, read_labelled
-from bedsieve.products.views_count import TileFiles
+from bedsieve.products.tile_points import TileFiles
 
 
 def _tile(folder: Path, number: int, n: int = 300) -> TileFiles:

@@ -14,13 +14,14 @@ from bedsieve.products.index_html import write_index
 from bedsieve.products.summary import summarise
 from bedsieve.products.track_sections import worst_sections
 from bedsieve.products.tracks_plot import draw_sections
+from tests.unit.tile_tables import tally
 
 NAMES = {1: "A_1999", 2: "B_2011"}
 FLAGS = {(1, 100): 0.8, (1, 120): 0.9, (1, 700): 0.95, (2, 50): 1.0, (2, 420): 0.75}
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> tuple[list[tuple[Path, Path]], dict[str, Path]]:
+def run(tmp_path: Path) -> tuple[list[Path], dict[str, Path]]:
     """Two surveys of 800 points, 100 m apart, tracks of 400; split between two tiles, shuffled."""
     rng = np.random.default_rng(0)
     tables, harmonised = [], {}
@@ -53,9 +54,9 @@ def run(tmp_path: Path) -> tuple[list[tuple[Path, Path]], dict[str, Path]]:
     ):
         home = tmp_path / name
         home.mkdir()
-        part.drop("score", "flag", "reason", "row").write_parquet(home / "points.parquet")
-        part.select("point_id", "score", "flag", "reason").write_parquet(home / "ensemble.parquet")
-        tiles.append((home / "points.parquet", home / "ensemble.parquet"))
+        tally(home, part.select("point_id", "score", "flag"), {})
+        part.filter("flag").drop("flag", "row").write_parquet(home / "flagged.parquet")
+        tiles.append(home / "flagged.parquet")
     return tiles, harmonised
 
 
@@ -87,8 +88,8 @@ def test_the_figure_marks_flagged_points(run: tuple, tmp_path: Path) -> None:
 
 def test_nothing_flagged_gives_a_figure_all_the_same(run: tuple, tmp_path: Path) -> None:
     tiles, harmonised = run
-    for _, ensemble in tiles:
-        pl.read_parquet(ensemble).with_columns(flag=False).write_parquet(ensemble)
+    for tile in tiles:
+        pl.read_parquet(tile).clear().write_parquet(tile)
     assert worst_sections(tiles, harmonised, NAMES) == []
     draw_sections([], "Test", tmp_path / "profiles.png")
     assert Image.open(tmp_path / "profiles.png").size[0] > 1000
@@ -97,7 +98,7 @@ def test_nothing_flagged_gives_a_figure_all_the_same(run: tuple, tmp_path: Path)
 def test_the_front_page_holds_its_pictures_and_tables(run: tuple, tmp_path: Path) -> None:
     tiles, harmonised = run
     draw_sections(worst_sections(tiles, harmonised, NAMES), "Test", tmp_path / "profiles.png")
-    summary = summarise(tiles, {}, NAMES)
+    summary = summarise([tile.with_name("tallies.parquet") for tile in tiles], [], NAMES)
     write_index(
         summary, [tmp_path / "profiles.png"], "Ross <1>", 0.7, tmp_path / "index.html", ["no smb"]
     )
@@ -110,8 +111,8 @@ def test_the_front_page_holds_its_pictures_and_tables(run: tuple, tmp_path: Path
     assert "<li>no smb</li>" in text
 
 
-def test_a_missing_picture_is_named(run: tuple, tmp_path: Path) -> None:
-    summary = summarise(run[0], {}, NAMES)
+def test_a_missing_picture_is_named(tmp_path: Path) -> None:
+    summary = summarise([], [], NAMES)
     with pytest.raises(InputError, match=r"nowhere\.png: the picture is missing"):
         write_index(summary, [tmp_path / "nowhere.png"], "T", 0.7, tmp_path / "index.html")
     assert not (tmp_path / "index.html").exists()

@@ -9,20 +9,16 @@ import polars as pl
 import polars.testing
 import pytest
 
-from bedsieve.products.summary import band_of, read_summary, summarise, write_summary
+from bedsieve.products.bins import band_of
+from bedsieve.products.summary import read_summary, summarise, write_summary
 from bedsieve.products.summary_html import scores_html, surveys_html
+from tests.unit.tile_tables import tally
 
 NAMES = {1: "A_1999", 2: "B_2011", 4: "C_<empty>"}
 
 
-def write_tile(folder: Path, name: str, frame: pl.DataFrame) -> tuple[Path, Path]:
-    (folder / name).mkdir()
-    frame.write_parquet(folder / name / "ensemble.parquet")
-    return folder / name / "points.parquet", folder / name / "ensemble.parquet"
-
-
 @pytest.fixture
-def run(tmp_path: Path) -> tuple[list[tuple[Path, Path]], dict[str, list[Path]], pl.DataFrame]:
+def run(tmp_path: Path) -> tuple[list[Path], dict[str, list[Path]], pl.DataFrame]:
     rng = np.random.default_rng(1)
     n = 20_000
     ids = np.where(rng.random(n) < 0.3, 2**32, 2**33).astype(np.uint64) + np.arange(
@@ -47,8 +43,8 @@ def run(tmp_path: Path) -> tuple[list[tuple[Path, Path]], dict[str, list[Path]],
         pl.col("g").fill_nan(None).alias("score_gnn"),
         "residual",
     )
-    tiles = [write_tile(tmp_path, f"x{k}_y0", ensemble[k::3]) for k in range(3)]
     members = {"along_track": [tmp_path / "along.parquet"], "gnn": [tmp_path / "gnn.parquet"]}
+    tiles = [tally(tmp_path / f"x{k}_y0", ensemble[k::3], members) for k in range(3)]
     return tiles, members, ensemble
 
 
@@ -60,7 +56,7 @@ def test_bands_hold_their_lower_edge() -> None:
 @pytest.mark.parametrize("column", ["along_track", "gnn", "ensemble"])
 def test_counts_shares_and_medians_agree_with_a_direct_computation(run: tuple, column: str) -> None:
     tiles, members, ensemble = run
-    table = summarise(tiles, members, NAMES).scores.filter(
+    table = summarise(tiles, list(members), NAMES).scores.filter(
         pl.col("detector") == column, kind="band"
     )
     scores = ensemble["score" if column == "ensemble" else f"score_{column}"]
@@ -76,7 +72,7 @@ def test_counts_shares_and_medians_agree_with_a_direct_computation(run: tuple, c
 
 def test_points_at_least_so_high_and_those_without_a_score(run: tuple) -> None:
     tiles, members, ensemble = run
-    scores = summarise(tiles, members, NAMES).scores
+    scores = summarise(tiles, list(members), NAMES).scores
     above = scores.filter(detector="gnn", kind="at_least")
     assert above["count"].to_list() == [
         int((ensemble["score_gnn"] >= np.float32(t)).sum()) for t in (0.5, 0.7, 0.9)
@@ -87,7 +83,7 @@ def test_points_at_least_so_high_and_those_without_a_score(run: tuple) -> None:
 
 def test_surveys_are_all_listed(run: tuple) -> None:
     tiles, members, ensemble = run
-    summary = summarise(tiles, members, NAMES)
+    summary = summarise(tiles, list(members), NAMES)
     assert summary.points == 20_000
     rows = {row["survey"]: row for row in summary.surveys.iter_rows(named=True)}
     assert list(rows) == list(NAMES.values())
@@ -99,8 +95,17 @@ def test_surveys_are_all_listed(run: tuple) -> None:
     assert rows["C_<empty>"]["share_flagged"] is None
 
 
+def test_a_summary_does_not_depend_on_the_cut(run: tuple, tmp_path: Path) -> None:
+    tiles, members, ensemble = run
+    whole = summarise([tally(tmp_path / "all", ensemble, members)], list(members), NAMES)
+    parts = summarise(tiles[::-1], list(members), NAMES)
+    pl.testing.assert_frame_equal(whole.scores, parts.scores)
+    pl.testing.assert_frame_equal(whole.surveys, parts.surveys)
+    assert whole.points == parts.points
+
+
 def test_without_any_tile_everything_is_zero() -> None:
-    summary = summarise([], {"along_track": []}, NAMES)
+    summary = summarise([], ["along_track"], NAMES)
     assert summary.points == 0
     assert summary.scores["count"].sum() == 0
     assert summary.surveys["points"].to_list() == [0, 0, 0]
@@ -119,8 +124,8 @@ def test_a_point_that_no_member_scored_is_counted(tmp_path: Path) -> None:
     pl.DataFrame(
         {"point_id": [2], "score": [0.2]}, schema_overrides={"point_id": pl.UInt64}
     ).write_parquet(tmp_path / "gnn.parquet")
-    tile = write_tile(tmp_path, "x0_y0", frame)
-    scores = summarise([tile], {"gnn": [tmp_path / "gnn.parquet"]}, {0: "S"}).scores
+    tile = tally(tmp_path / "x0_y0", frame, {"gnn": [tmp_path / "gnn.parquet"]})
+    scores = summarise([tile], ["gnn"], {0: "S"}).scores
     assert scores.filter(kind="not_scored").select("detector", "range", "count").rows() == [
         ("gnn", "no_row", 1),
         ("ensemble", "no_member", 1),
@@ -129,7 +134,7 @@ def test_a_point_that_no_member_scored_is_counted(tmp_path: Path) -> None:
 
 def test_tables_are_written_as_tsv(run: tuple, tmp_path: Path) -> None:
     tiles, members, _ = run
-    summary = summarise(tiles, members, NAMES)
+    summary = summarise(tiles, list(members), NAMES)
     write_summary(summary, tmp_path / "scores.tsv", tmp_path / "surveys.tsv")
     back = read_summary(tmp_path / "scores.tsv", tmp_path / "surveys.tsv")
     pl.testing.assert_frame_equal(back.scores, summary.scores, abs_tol=1e-5)
@@ -139,7 +144,7 @@ def test_tables_are_written_as_tsv(run: tuple, tmp_path: Path) -> None:
 
 def test_html_shows_the_numbers_and_escapes_names(run: tuple) -> None:
     tiles, members, _ = run
-    summary = summarise(tiles, members, NAMES)
+    summary = summarise(tiles, list(members), NAMES)
     page = scores_html(summary)
     count = summary.scores.filter(detector="gnn", kind="band")["count"][0]
     assert f"{count:,}" in page

@@ -10,8 +10,12 @@ import pytest
 from PIL import Image
 
 from bedsieve.errors import BedsieveError
+from bedsieve.products import views_count
+from bedsieve.products.bins import LOGIT_BINS, edge_of, logit_bin, step_of
+from bedsieve.products.tallies import count_tile, write_tallies
+from bedsieve.products.tile_points import TileFiles, read_points
 from bedsieve.products.views import PLOTS, TABLES, write_views
-from bedsieve.products.views_count import LOGIT_BINS, TileFiles, count_views, logit_bin
+from bedsieve.products.views_count import Views, count_views
 from bedsieve.products.views_regions import bin_edges, region_of, two_centres
 from bedsieve.products.views_tables import auc, confusion, counts_above, rates, reference
 
@@ -60,6 +64,34 @@ def tile(
     return TileFiles(*(home / f"{part}.parquet" for part in ("points", "ensemble", "labels")))
 
 
+def tallied(files: TileFiles) -> Path:
+    path = Path(files.points).with_name("tallies.parquet")
+    write_tallies(count_tile(files, {member: [] for member in MEMBERS}), path)
+    return path
+
+
+def counted(tiles: list[TileFiles]) -> Views:
+    return count_views([tallied(files) for files in tiles], tiles, MEMBERS)
+
+
+def recut(tiles: list[TileFiles], folder: Path, west_of: list[float]) -> list[TileFiles]:
+    """The same points in tiles cut at other places."""
+    every = joined(tiles)
+    made = []
+    for k, (low, high) in enumerate(zip([-np.inf, *west_of], [*west_of, np.inf], strict=True)):
+        part = every.filter(pl.col("east") >= low, pl.col("east") < high)
+        home = folder / f"x{k}_y0"
+        home.mkdir(parents=True)
+        scores = ["score", "score_one", "score_two", "flag"]
+        part.drop(*scores, "label").write_parquet(home / "points.parquet")
+        part.select("point_id", *scores).write_parquet(home / "ensemble.parquet")
+        labels = part.select("point_id", "label").drop_nulls()
+        labels.write_parquet(home / "labels.parquet")
+        names = ("points", "ensemble", "labels")
+        made.append(TileFiles(*(home / f"{name}.parquet" for name in names)))
+    return made
+
+
 def joined(tiles: list[TileFiles]) -> pl.DataFrame:
     return pl.concat(
         [
@@ -76,8 +108,38 @@ def tiles(tmp_path: Path) -> list[TileFiles]:
     return [tile(tmp_path, "x0_y0", seed=0), tile(tmp_path, "x1_y0", n=300, seed=1)]
 
 
+@pytest.mark.parametrize("cuts", [[], [400.0, 50_300.0], [50_500.0], [300.0, 600.0, 900.0]])
+def test_views_do_not_depend_on_the_cut(
+    tiles: list[TileFiles], tmp_path: Path, cuts: list[float]
+) -> None:
+    one, other = counted(tiles), counted(recut(tiles, tmp_path / "again", cuts))
+    np.testing.assert_allclose(one.centres, other.centres)
+    for name in ("logits", "above", "differences"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    assert list(one.edges) == list(other.edges)
+    for name in one.edges:
+        np.testing.assert_array_equal(one.edges[name], other.edges[name])
+        np.testing.assert_array_equal(one.rates[name], other.rates[name])
+
+
+def test_only_tiles_that_the_border_cuts_are_read_again(
+    tiles: list[TileFiles], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+    monkeypatch.setattr(
+        views_count,
+        "read_points",
+        lambda files, members: (read.append(files), read_points(files, members))[1],
+    )
+    counted(tiles)
+    assert read == []
+    cut = recut(tiles, tmp_path / "again", [300.0, 50_500.0])
+    counted(cut)
+    assert read == cut[1:2]
+
+
 def test_confusion_counts_every_label_once(tiles: list[TileFiles]) -> None:
-    table = confusion(count_views(tiles, MEMBERS))
+    table = confusion(counted(tiles))
     every = joined(tiles)
     for region, low in (("A", 0), ("B", 50_000)):
         part = every.filter(pl.col("east").is_between(low, low + 1000))
@@ -96,7 +158,7 @@ def test_confusion_counts_every_label_once(tiles: list[TileFiles]) -> None:
 def test_area_agrees_with_scikit_learn(tiles: list[TileFiles]) -> None:
     from sklearn.metrics import roc_auc_score
 
-    table = confusion(count_views(tiles, MEMBERS))
+    table = confusion(counted(tiles))
     part = joined(tiles).filter(pl.col("east") < 2000, pl.col("label").is_not_null())
     found = table.filter(detector="one", region="A")["auc"][0]
     assert found == pytest.approx(roc_auc_score(part["label"], part["score"]), abs=2e-3)
@@ -106,14 +168,14 @@ def test_area_agrees_with_scikit_learn(tiles: list[TileFiles]) -> None:
 
 
 def test_counts_above_sum_over_regions(tiles: list[TileFiles]) -> None:
-    table = counts_above(count_views(tiles, MEMBERS)).filter(detector="ensemble", at_least=0.5)
+    table = counts_above(counted(tiles)).filter(detector="ensemble", at_least=0.5)
     points = dict(table.select("region", "points").iter_rows())
     assert points["all"] == points["A"] + points["B"]
     assert points["all"] == joined(tiles).filter(pl.col("score") >= 0.5).height
 
 
 def test_rates_count_each_point_in_one_bin(tiles: list[TileFiles]) -> None:
-    table = rates(count_views(tiles, MEMBERS))
+    table = rates(counted(tiles))
     every = joined(tiles)
     assert set(table["variable"]) == {"ice_thickness", "bed_elev", "z"}
     one = table.filter(variable="ice_thickness")
@@ -128,7 +190,7 @@ def test_rates_count_each_point_in_one_bin(tiles: list[TileFiles]) -> None:
 
 
 def test_differences_from_the_grid_by_score(tiles: list[TileFiles]) -> None:
-    table = reference(count_views(tiles, MEMBERS)).filter(detector="ensemble")
+    table = reference(counted(tiles)).filter(detector="ensemble")
     assert table["points"].sum() == joined(tiles).height
     assert table.filter(pl.col("from") == 0.1)["median"][0] == pytest.approx(10, rel=0.02)
     assert table.filter(pl.col("from") == 0.9)["median"][0] == pytest.approx(300, rel=0.02)
@@ -141,7 +203,7 @@ def test_everything_is_written_whatever_is_missing(
     one = tile(tmp_path, "x0_y0", grid=grid, labels=labels)
     out = [tmp_path / "views" / f"{name}.tsv" for name in TABLES]
     out += [tmp_path / "views" / f"{name}.png" for name in PLOTS]
-    write_views([one], MEMBERS, "a glacier", out)
+    write_views([tallied(one)], [one], MEMBERS, "a glacier", out)
     for path in out:
         assert path.stat().st_size > 0
         if path.suffix == ".png":
@@ -152,7 +214,7 @@ def test_everything_is_written_whatever_is_missing(
 def test_tables_that_do_not_belong_together_are_named(tiles: list[TileFiles]) -> None:
     mixed = TileFiles(tiles[0].points, tiles[1].ensemble, tiles[0].labels)
     with pytest.raises(BedsieveError, match="does not hold the points"):
-        count_views([mixed], MEMBERS)
+        count_tile(mixed, {member: [] for member in MEMBERS})
 
 
 def test_logits_of_the_ends_and_the_middle() -> None:
@@ -172,9 +234,17 @@ def test_two_regions_from_west_to_east() -> None:
     assert region_of(np.empty((0, 2)), np.ones((2, 2))).tolist() == [0, 0]
 
 
-def test_edges_leave_out_what_does_not_vary() -> None:
-    edges = bin_edges(
-        {"a": np.arange(1200.0), "b": np.ones(5), "c": np.full(5, np.nan), "d": np.array([0.0, 1])}
-    )
-    assert set(edges) == {"a", "d"}
-    assert len(edges["a"]) == 11
+def test_edges_hold_about_as_many_points_each() -> None:
+    edges = bin_edges(np.arange(1200), np.ones(1200, np.int64))
+    assert edges.tolist() == list(range(100, 1200, 100))
+    assert bin_edges(np.array([5]), np.array([9])).tolist() == []
+    assert bin_edges(np.array([], np.int64), np.array([], np.int64)).tolist() == []
+    assert bin_edges(np.array([-3, 4]), np.array([1, 1])).tolist() == [4]
+
+
+def test_edges_are_quantiles_to_a_step() -> None:
+    values = np.random.default_rng(0).lognormal(2, 1, 100_000)
+    steps, points = np.unique(step_of("v", values), return_counts=True)
+    wanted = np.quantile(values, np.arange(1, 12) / 12)
+    edges = edge_of("v", bin_edges(steps, points))
+    assert ((wanted >= edges) & (wanted < edges + 0.1)).all()

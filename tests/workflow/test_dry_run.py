@@ -26,7 +26,10 @@ print(used.ru_utime + used.ru_stime, 1024 * used.ru_maxrss)
 sys.exit(status)
 """
 PER_SURVEY = ("harmonise", "along_track", "survey_csv")
-PER_TILE = ("points", "edges", "crossovers", "labels", "pca", "segments", "gnn", "ensemble")
+PER_TILE = (
+    *("points", "edges", "crossovers", "labels"),
+    *("pca", "segments", "gnn", "ensemble", "tallies"),
+)
 
 
 def expected(surveys: int, tiles: int, **others: int) -> Counter[str]:

@@ -6,7 +6,7 @@ with job(snakemake.log[0], snakemake.threads):
     from bedsieve.products.flagged import write_flagged
 
     write_flagged(
-        list(zip(snakemake.input.points, snakemake.input.ensembles, strict=True)),
+        list(snakemake.input),
         snakemake.params.surveys,
         snakemake.params.crs,
         snakemake.output[0],

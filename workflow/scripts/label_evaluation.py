@@ -5,7 +5,7 @@ from bedsieve.job import job
 with job(snakemake.log[0], snakemake.threads):
     from bedsieve.evaluation.on_labels import label_figures, read_labelled
     from bedsieve.files import write_text
-    from bedsieve.products.views_count import TileFiles
+    from bedsieve.products.tile_points import TileFiles
 
     inputs = snakemake.input
     tiles = [

@@ -8,7 +8,7 @@ with job(snakemake.log[0], snakemake.threads):
 
     names = snakemake.params.surveys
     sections = worst_sections(
-        list(zip(snakemake.input.points, snakemake.input.ensembles, strict=True)),
+        list(snakemake.input.flagged),
         dict(zip(names.values(), snakemake.input.surveys, strict=True)),
         names,
     )

@@ -5,9 +5,5 @@ from bedsieve.job import job
 with job(snakemake.log[0], snakemake.threads):
     from bedsieve.products.summary import summarise, write_summary
 
-    summary = summarise(
-        list(zip(snakemake.input.points, snakemake.input.ensembles, strict=True)),
-        {name: list(snakemake.input[name]) for name in snakemake.params.members},
-        snakemake.params.surveys,
-    )
+    summary = summarise(list(snakemake.input), snakemake.params.members, snakemake.params.surveys)
     write_summary(summary, snakemake.output.bands, snakemake.output.surveys)

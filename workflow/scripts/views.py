@@ -3,10 +3,11 @@
 from bedsieve.job import job
 
 with job(snakemake.log[0], snakemake.threads):
+    from bedsieve.products.tile_points import TileFiles
     from bedsieve.products.views import write_views
-    from bedsieve.products.views_count import TileFiles
 
     write_views(
+        list(snakemake.input.tallies),
         [
             TileFiles(*files)
             for files in zip(

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from bedsieve.evaluation.lift import TOP, Signs
+from bedsieve.products.bins import ENSEMBLE
 from bedsieve.products.canvas import fit_canvas
 from bedsieve.products.cartography import (
     FLAGGED,
@@ -19,7 +20,6 @@ from bedsieve.products.cartography import (
     save,
     scale_bar,
 )
-from bedsieve.products.summary import ENSEMBLE
 
 _PIXELS = 700
 _HIGH = 0.98

@@ -16,7 +16,7 @@ import polars as pl
 
 from bedsieve.evaluation.lift import Signs
 from bedsieve.graph.edges import read_edges
-from bedsieve.products.summary import ENSEMBLE
+from bedsieve.products.bins import ENSEMBLE
 from bedsieve.progress import Progress
 
 Floats = npt.NDArray[np.float64]

@@ -25,8 +25,8 @@ from bedsieve.evaluation.metrics import (
     area_under_roc,
     average_precision,
 )
-from bedsieve.products.summary import ENSEMBLE
-from bedsieve.products.views_count import TileFiles
+from bedsieve.products.bins import ENSEMBLE
+from bedsieve.products.tile_points import TileFiles
 from bedsieve.products.views_regions import region_of, two_centres
 from bedsieve.products.views_tables import REGIONS
 from bedsieve.progress import Progress

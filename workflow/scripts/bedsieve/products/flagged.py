@@ -1,6 +1,6 @@
 """All flagged points as one GeoParquet, for QGIS, geopandas and anything else that reads the format.
 
-Goes in: each tile's points and ensemble. Comes out: one row a flagged point with its position, thickness,
+Goes in: each tile's flagged points. Comes out: one row a flagged point with its position, thickness,
 scores and reason. Tiles are written one after another, so memory holds one tile's flagged points.
 Metadata follow GeoParquet 1.1 (geoparquet.org), with a bounding-box column for spatial filters.
 """
@@ -19,16 +19,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pyproj import CRS
 
-from bedsieve.errors import BedsieveError
 from bedsieve.files import replacing
 
 _POINT = np.dtype([("order", "u1"), ("type", "<u4"), ("x", "<f8"), ("y", "<f8")])
-_POINT_COLUMNS = ["point_id", "track_id", "lon", "lat", "ice_thickness", "east", "north"]
 _BBOX = pa.struct([(side, pa.float64()) for side in ("xmin", "ymin", "xmax", "ymax")])
 
 
 def write_flagged(
-    tiles: Sequence[tuple[str | Path, str | Path]],
+    tiles: Sequence[str | Path],
     survey_names: Mapping[int, str],
     crs: str,
     out: str | Path,
@@ -38,8 +36,8 @@ def write_flagged(
 
     Parameters
     ----------
-    tiles : sequence of (points, ensemble)
-        Paths of each tile's points.parquet and ensemble.parquet, rows in the same order.
+    tiles : sequence of path-like
+        The table of `flagged_points` of each tile.
     survey_names : mapping of int to str
         Name of each survey number.
     crs : str
@@ -55,18 +53,13 @@ def write_flagged(
     -------
     int
         How many points are flagged.
-
-    Raises
-    ------
-    BedsieveError
-        If a tile's tables do not hold the same points.
     """
     schema = _schema(members)
     extent = np.array([np.inf, np.inf, -np.inf, -np.inf])
     count = 0
     with replacing(out) as part, _writer(part, schema) as writer:
-        for points, ensemble in sorted(tiles, key=lambda tile: str(tile[0])):
-            frame = _flagged_of(points, ensemble, members)
+        for tile in sorted(tiles, key=str):
+            frame = pl.read_parquet(tile)
             if frame.height == 0:
                 continue
             writer.write_table(_table(frame, survey_names, schema))
@@ -133,25 +126,6 @@ def _schema(members: Sequence[str]) -> pa.Schema:
             ("bbox", _BBOX),
             ("geometry", pa.binary()),
         ]
-    )
-
-
-def _flagged_of(points: str | Path, ensemble: str | Path, members: Sequence[str]) -> pl.DataFrame:
-    scores = ["score", *(f"score_{member}" for member in members), "line_bias_m", "reason"]
-    table = pl.read_parquet(ensemble, columns=["point_id", "flag", *scores])
-    flagged = table.with_row_index("place").filter("flag")
-    frame = pl.read_parquet(points, columns=_POINT_COLUMNS)
-    if frame.height != table.height:
-        raise _differ(points, ensemble)
-    frame = frame[flagged["place"]]
-    if not frame["point_id"].equals(flagged["point_id"]):
-        raise _differ(points, ensemble)
-    return frame.hstack(flagged.select(scores))
-
-
-def _differ(points: str | Path, ensemble: str | Path) -> BedsieveError:
-    return BedsieveError(
-        f"{ensemble}: does not hold the points of {points} in their order. Delete it and run again."
     )
 
 

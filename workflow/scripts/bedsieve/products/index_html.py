@@ -14,7 +14,8 @@ from pathlib import Path
 
 from bedsieve.errors import InputError
 from bedsieve.files import write_text
-from bedsieve.products.summary import ENSEMBLE, Summary
+from bedsieve.products.bins import ENSEMBLE
+from bedsieve.products.summary import Summary
 from bedsieve.products.summary_html import page, scores_html, surveys_html
 
 

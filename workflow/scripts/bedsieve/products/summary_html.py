@@ -6,7 +6,8 @@ from html import escape
 from pathlib import Path
 
 from bedsieve.files import write_text
-from bedsieve.products.summary import ENSEMBLE, RESIDUAL_OF, Summary
+from bedsieve.products.bins import ENSEMBLE, RESIDUAL_OF
+from bedsieve.products.summary import Summary
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1f2933; margin: 2rem auto; max-width: 72rem;

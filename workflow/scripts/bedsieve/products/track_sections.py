@@ -1,6 +1,6 @@
 """The worst sections of tracks: where flagged points follow one another.
 
-Goes in: the tiles' points and ensembles, and the harmonised surveys. Comes out: profiles of thickness along
+Goes in: the tiles' flagged points, and the harmonised surveys. Comes out: profiles of thickness along
 the track around the worst runs of flagged points, one a track, for a figure that a glaciologist reads first.
 """
 
@@ -18,8 +18,9 @@ GAP = 40
 """Flagged points of a track that are at most so many rows apart belong to one section (ours)."""
 AROUND = 80
 LONGEST = 2000
-
-Tiles = Sequence[tuple[str | Path, str | Path]]
+_FLAGGED = pl.Schema(
+    {"point_id": pl.UInt64, "score": pl.Float32, "reason": pl.String, "track_id": pl.Int32}
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Section:
 
 
 def worst_sections(
-    tiles: Tiles,
+    tiles: Sequence[str | Path],
     harmonised: Mapping[str, str | Path],
     survey_names: Mapping[int, str],
     n: int = 8,
@@ -64,8 +65,8 @@ def worst_sections(
 
     Parameters
     ----------
-    tiles : sequence of (points, ensemble)
-        Paths of each tile's points.parquet and ensemble.parquet, rows in the same order.
+    tiles : sequence of path-like
+        The table of `flagged_points` of each tile.
     harmonised : mapping of str to path-like
         results/surveys/{survey}.parquet by survey.
     survey_names : mapping of int to str
@@ -94,23 +95,9 @@ def worst_sections(
     ]
 
 
-def _flagged(tiles: Tiles) -> pl.DataFrame:
-    parts = [
-        pl.DataFrame(
-            schema={
-                "point_id": pl.UInt64,
-                "score": pl.Float32,
-                "reason": pl.String,
-                "track_id": pl.Int32,
-            }
-        )
-    ]
-    for points, ensemble in tiles:
-        table = pl.read_parquet(ensemble, columns=["point_id", "score", "flag", "reason"])
-        place = table["flag"].arg_true()
-        tracks = pl.read_parquet(points, columns=["track_id"])["track_id"][place]
-        part = table[place].drop("flag").with_columns(tracks.cast(pl.Int32).alias("track_id"))
-        parts.append(part)
+def _flagged(tiles: Sequence[str | Path]) -> pl.DataFrame:
+    parts = [pl.DataFrame(schema=_FLAGGED)]
+    parts += [pl.read_parquet(tile, columns=list(_FLAGGED)).cast(_FLAGGED) for tile in tiles]
     flagged = (
         pl.concat(parts)
         .sort("point_id")

@@ -1,6 +1,6 @@
 """The study's own views of its results, on any data: tables and pictures.
 
-In: the tiles' points, ensembles and pseudo-labels. Out: logit histograms, ROC and confusion with the
+In: the tiles' tallies, points, ensembles and pseudo-labels. Out: logit histograms, ROC and confusion with the
 pseudo-labels in two regions, counts above 0.5, 0.7 and 0.9, flagged share by variable and, where a reference
 grid is configured, the differences from it (Study B, seed 000; the grid is never an input of a detector).
 """
@@ -16,7 +16,8 @@ from bedsieve.files import replacing
 from bedsieve.products import views_plots as plots
 from bedsieve.products import views_tables as tables
 from bedsieve.products.cartography import save
-from bedsieve.products.views_count import TileFiles, count_views
+from bedsieve.products.tile_points import TileFiles
+from bedsieve.products.views_count import count_views
 
 TABLES = {
     "confusion": tables.confusion,
@@ -36,13 +37,18 @@ PLOTS = {
 
 
 def write_views(
-    tiles: Sequence[TileFiles], members: Sequence[str], region: str, out: Sequence[str | Path]
+    tallies: Sequence[str | Path],
+    tiles: Sequence[TileFiles],
+    members: Sequence[str],
+    region: str,
+    out: Sequence[str | Path],
 ) -> None:
     """Write tables and pictures.
 
     Parameters
     ----------
-    tiles : sequence of TileFiles
+    tallies, tiles : sequence of path-like, of TileFiles
+        The tallies of each tile, and what it was counted from.
     members : sequence of str
         The detectors of the ensemble.
     region : str
@@ -51,7 +57,7 @@ def write_views(
         Files to write; the stem of the name says which view, the suffix (.tsv or .png) whether its table or
         its picture.
     """
-    views = count_views(tiles, members)
+    views = count_views(tallies, tiles, members)
     for path in map(Path, out):
         if path.suffix == ".tsv":
             _write_table(TABLES[path.stem](views), path)

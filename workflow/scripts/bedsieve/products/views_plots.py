@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from bedsieve.products.bins import ABOVE, ENSEMBLE, VARIABLES
 from bedsieve.products.cartography import BACKGROUND, DPI, FAINT, FLAGGED, INK
-from bedsieve.products.summary import ABOVE, ENSEMBLE
-from bedsieve.products.views_count import UNITS, Views
+from bedsieve.products.views_count import Views
 from bedsieve.products.views_tables import (
     REGIONS,
     confusion,
@@ -222,8 +222,8 @@ def draw_rates(views: Views, title: str) -> Figure:
                 markersize=3,
                 label=words,
             )
-        unit = f" ({UNITS[name]})" if UNITS[name] else ""
-        _head(axes, NAMES[name], f"{NAMES[name]}{unit}", "%")
+        unit, _ = VARIABLES[name]
+        _head(axes, NAMES[name], NAMES[name] + (f" ({unit})" if unit else ""), "%")
         axes.set_ylim(bottom=0)
         shown = range(1, part.height, 3)
         axes.set_xticks([k - 0.5 for k in shown], [_number(part["from"][k]) for k in shown])

@@ -1,17 +1,16 @@
 """Two regions to compare a detector between, and the bins of each variable.
 
-In: the places of the outlier labels; values of a sample of the points. Out: centres and edges. Study B cuts
+In: the places of the outlier labels; how many points have which value. Out: centres and edges. Study B cuts
 its outlier seeds in two by k-means and compares its scores between the halves (seed 000, section A.3.1).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
 
 BINS_OF_VARIABLE = 12
 _ROUNDS = 100
@@ -57,26 +56,24 @@ def region_of(centres: Floats, places: Floats) -> NDArray[np.int64]:
     return np.asarray(distance.argmin(axis=0))
 
 
-def bin_edges(samples: Mapping[str, Floats]) -> dict[str, Floats]:
-    """Inner edges of bins that hold about as many points each, by variable.
+def bin_edges(steps: Counts, points: Counts) -> Counts:
+    """Inner edges of bins that hold about as many points each.
 
     Parameters
     ----------
-    samples : mapping of str to (m,) float64
-        Values of a sample of the points, NaN where missing.
+    steps : (n,) int64
+        Steps of a variable that hold points, ascending.
+    points : (n,) int64
+        How many points each holds.
 
     Returns
     -------
-    dict of str to (at most 11,) float64
-        Without variables that are missing everywhere or constant.
+    (at most 11,) int64
+        Steps that start a bin; none where there is one step or no point.
     """
-    edges = {}
-    for name, values in samples.items():
-        known = values[np.isfinite(values)]
-        if len(known) == 0:
-            continue
-        inner = np.unique(np.quantile(known, np.linspace(0, 1, BINS_OF_VARIABLE + 1)[1:-1]))
-        inner = inner[(inner > known.min()) & (inner <= known.max())]
-        if len(inner):
-            edges[name] = inner
-    return edges
+    if len(steps) == 0:
+        return steps
+    levels = np.arange(1, BINS_OF_VARIABLE) / BINS_OF_VARIABLE
+    place = np.searchsorted(np.cumsum(points), levels * points.sum(), side="right")
+    edges = np.unique(steps[place])
+    return np.asarray(edges[edges > steps[0]])

@@ -10,14 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from bedsieve.products.summary import ABOVE, BANDS
-from bedsieve.products.views_count import (
-    LABELS,
-    LOGIT,
-    LOGIT_BINS,
-    Views,
-    difference_at,
-)
+from bedsieve.products.bins import ABOVE, BANDS, LABELS, LOGIT, LOGIT_BINS, difference_at
+from bedsieve.products.views_count import Views
 
 Counts = NDArray[np.int64]
 
