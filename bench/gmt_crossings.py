@@ -19,7 +19,7 @@ from typing import Any
 import polars as pl
 
 from bedsieve.errors import BedsieveError
-from bedsieve.graph.crossovers import crossover_table
+from bedsieve.graph.crossovers import crossover_tables
 from bedsieve.graph.tile_geometry import TileBox
 from bench.side_by_side import compare
 
@@ -95,7 +95,7 @@ def report(points: pl.DataFrame, ours: pl.DataFrame) -> None:
                 f"crossings {words} ({len(lines)} lines): ours {mine.height:,}, GMT {theirs.height:,}, "
                 f"only ours {only_ours.height}, only GMT {only_gmt.height}"
             )
-            wide = crossover_table(points, _EVERYWHERE, max_gap=2 * GAP).filter(
+            wide = crossover_tables(points, _EVERYWHERE, max_gap=2 * GAP).owned.filter(
                 pl.col("kind") == "crossing"
             )
             _, rest = unmatched(wide, only_gmt)
@@ -141,7 +141,8 @@ def run(n: int) -> list[dict[str, Any]]:
 
 def _crossings(points: pl.DataFrame) -> pl.DataFrame:
     """Ours finds the double hits besides; GMT does not."""
-    return crossover_table(points, _EVERYWHERE, max_gap=GAP).filter(pl.col("kind") == "crossing")
+    owned = crossover_tables(points, _EVERYWHERE, max_gap=GAP).owned
+    return owned.filter(pl.col("kind") == "crossing")
 
 
 def _gmt(arguments: list[str], folder: Path) -> str:

@@ -6,7 +6,8 @@ rule crossovers:
         points=f"{RESULTS}/tiles/{{tile}}/points.parquet",
         halo=f"{RESULTS}/tiles/{{tile}}/halo.parquet",
     output:
-        f"{RESULTS}/tiles/{{tile}}/crossovers.parquet",
+        owned=f"{RESULTS}/tiles/{{tile}}/crossovers.parquet",
+        beyond=f"{RESULTS}/tiles/{{tile}}/crossovers_beyond.parquet",
     log:
         f"{RESULTS}/logs/crossovers/{{tile}}.log",
     benchmark:

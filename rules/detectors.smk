@@ -29,7 +29,10 @@ rule pca:
     input:
         points=f"{RESULTS}/tiles/{{tile}}/points.parquet",
         halo=f"{RESULTS}/tiles/{{tile}}/halo.parquet",
-        crossovers=f"{RESULTS}/tiles/{{tile}}/crossovers.parquet",
+        crossovers=[
+            f"{RESULTS}/tiles/{{tile}}/crossovers.parquet",
+            f"{RESULTS}/tiles/{{tile}}/crossovers_beyond.parquet",
+        ],
         model=f"{MODELS}/pca/manifest.json",
     output:
         f"{RESULTS}/tiles/{{tile}}/scores/pca.parquet",

@@ -8,7 +8,10 @@ rule sparker_residuals:
         points=f"{RESULTS}/tiles/{{tile}}/points.parquet",
         along_track=lambda wildcards: score_tables("along_track", wildcards.tile),
         segments=f"{RESULTS}/tiles/{{tile}}/scores/segments.parquet",
-        crossovers=f"{RESULTS}/tiles/{{tile}}/crossovers.parquet",
+        crossovers=[
+            f"{RESULTS}/tiles/{{tile}}/crossovers.parquet",
+            f"{RESULTS}/tiles/{{tile}}/crossovers_beyond.parquet",
+        ],
         labels=f"{RESULTS}/tiles/{{tile}}/labels.parquet",
     output:
         f"{RESULTS}/tiles/{{tile}}/residuals.parquet",

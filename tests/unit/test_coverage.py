@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import multiprocessing
 from pathlib import Path
@@ -140,6 +141,18 @@ def test_scan_in_batches_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyP
     east, north = project([x for x, _, _ in rows], [y for _, y, _ in rows], 3031)
     expected = brute_force(east, north, 200_000, MAX_REACH)
     assert {row.tile: row.n for row in whole} == {name: n for name, (n, _) in expected.items()}
+
+
+def test_a_long_scan_says_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_csv(tmp_path / "A.csv", [(0.0, -80.0, 900.0)] * 100_000)
+    clock = itertools.count(0, 60)
+    monkeypatch.setattr("bedsieve.progress.time.monotonic", lambda: next(clock))
+    scan(path, "A", 3031, 200_000)
+    first, last = capsys.readouterr().err.splitlines()
+    assert first == "Scanning A.csv: 68 % (4 of 6 MB), 1 min 00 s so far, 29 s left"
+    assert last.startswith("Scanning A.csv: 100 %")
 
 
 def test_file_without_a_usable_point_counts_as_scanned(tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ from polars.testing import assert_frame_equal
 
 from bedsieve.errors import BedsieveError
 from bedsieve.graph.crossings import crossings
-from bedsieve.graph.crossovers import crossover_table, line_of, write_crossovers
+from bedsieve.graph.crossovers import crossover_tables, line_of, write_crossovers
 from bedsieve.graph.mistie import survey_misties, survey_pair_misties
 from bedsieve.graph.segments import track_segments
 from bedsieve.graph.tile_geometry import TileBox
-from tests.unit.flight_lines import flight_lines
+from tests.unit.flight_lines import flight_lines, with_long_segments
 
 EVERYWHERE = TileBox(-1, -1, 1e7)
 
@@ -47,7 +47,7 @@ def frame_of(*lines, survey=None, seconds=None):
 def crossed(frame, **settings):
     # The whole plane as one tile: four of them, so that the origin is nobody's corner.
     boxes = [TileBox(x, y, 1e7) for x in (-1, 0) for y in (-1, 0)]
-    tables = [crossover_table(frame, box, **settings) for box in boxes]
+    tables = [crossover_tables(frame, box, **settings).owned for box in boxes]
     return pl.concat(tables).filter(pl.col("kind") == "crossing")
 
 
@@ -153,23 +153,32 @@ def test_lines_that_share_a_corner_cross_there_if_they_pass_through_each_other()
 
 
 KEY = ["kind", "point_id_a", "point_id_b"]
+POINTS = ["point_id_a", "point_id_b", "end_id_a", "end_id_b"]
 
 
 @pytest.mark.parametrize("size", [1000.0, 1700.0])
 def test_any_tiling_gives_the_same_crossovers(size):
-    frame = flight_lines(lines=30, corner=(-2000.0, -2000.0))
+    frame = with_long_segments(flight_lines(lines=40, corner=(-2000.0, -2000.0)))
     whole = pl.concat(
-        crossover_table(frame, TileBox(x, y, 1e7)) for x in (-1, 0) for y in (-1, 0)
+        crossover_tables(frame, TileBox(x, y, 1e7)).owned for x in (-1, 0) for y in (-1, 0)
     ).sort(KEY)
-    parts = []
+    parts, beyond = [], 0
     for ix in range(-4, 5):
         for iy in range(-4, 5):
             box = TileBox(ix, iy, size)
-            near = box.distance(frame["east"].to_numpy(), frame["north"].to_numpy()) <= 2000.0
-            parts.append(crossover_table(frame.filter(pl.Series(near)), box))
+            east, north = frame["east"].to_numpy(), frame["north"].to_numpy()
+            near = pl.Series(box.distance(east, north) <= 3000.0)
+            found = crossover_tables(frame.filter(near), box)
+            parts.append(found.owned)
+            core = frame.filter(pl.Series(box.owns(east, north)))["point_id"].implode()
+            ours = pl.any_horizontal(pl.col(name).is_in(core) for name in POINTS)
+            others = whole.filter(ours).join(found.owned, on=KEY, how="anti")
+            assert_frame_equal(found.beyond.sort(KEY), others.sort(KEY))
+            beyond += others.height
     assert_frame_equal(pl.concat(parts).sort(KEY), whole)
     assert whole["kind"].value_counts().height == 2
     assert whole.height > 500
+    assert beyond > 100
     assert (whole["point_id_a"] < whole["point_id_b"]).all()
     assert whole.select(KEY).is_duplicated().sum() == 0
 
@@ -199,10 +208,12 @@ def test_written_tables_and_their_statistics(tmp_path):
     inside = pl.Series(outside.owns(frame["east"].to_numpy(), frame["north"].to_numpy()))
     frame.filter(inside).write_parquet(tmp_path / "points.parquet")
     frame.filter(~inside).write_parquet(tmp_path / "halo.parquet")
-    paths = [tmp_path / f"{name}.parquet" for name in ("points", "halo", "crossovers")]
+    paths = [tmp_path / f"{name}.parquet" for name in ("points", "halo", "own", "beyond")]
     write_crossovers(*paths, tile="x0_y0", tile_size=3000.0, reach=5000.0)
     table = pl.read_parquet(paths[2])
-    assert_frame_equal(table, crossover_table(frame, outside), check_row_order=False)
+    whole = crossover_tables(frame, outside)
+    assert_frame_equal(table, whole.owned, check_row_order=False)
+    assert_frame_equal(pl.read_parquet(paths[3]), whole.beyond, check_row_order=False)
     assert table["dt_s"].null_count() == 0
     own = table.filter(pl.col("kind") == "crossing", survey_no_a=1, survey_no_b=2)
     row = survey_pair_misties([paths[2]]).row(
@@ -219,5 +230,5 @@ def test_written_tables_and_their_statistics(tmp_path):
     external = survey_misties([paths[2]]).filter(~pl.col("internal"))
     crossings_outside = table.filter(~pl.col("internal")).height
     assert external["n"].sum() == 2 * crossings_outside
-    with pytest.raises(BedsieveError, match="2000 m"):
-        write_crossovers(*paths, tile="x0_y0", tile_size=3000.0, reach=1000.0)
+    with pytest.raises(BedsieveError, match="3000 m"):
+        write_crossovers(*paths, tile="x0_y0", tile_size=3000.0, reach=2900.0)

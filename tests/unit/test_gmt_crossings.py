@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bedsieve.graph.crossovers import crossover_table
+from bedsieve.graph.crossovers import crossover_tables
 from bedsieve.graph.tile_geometry import TileBox
 from tests.unit.flight_lines import flight_lines
 
@@ -69,7 +69,7 @@ def gmt_crossings(frame, folder, which, gap=GAP):
 
 
 def our_crossings(frame, gap=GAP):
-    table = crossover_table(frame, TileBox(0, 0, 1e6), max_gap=gap)
+    table = crossover_tables(frame, TileBox(0, 0, 1e6), max_gap=gap).owned
     return table.filter(pl.col("kind") == "crossing")
 
 

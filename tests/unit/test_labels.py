@@ -13,7 +13,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from bedsieve.errors import BedsieveError
-from bedsieve.graph.crossovers import crossover_table, write_crossovers
+from bedsieve.graph.crossovers import crossover_tables, write_crossovers
 from bedsieve.graph.tile_geometry import TileBox
 from bedsieve.labels.accounting import account, accounting_table
 from bedsieve.labels.pseudo_labels import label_points, vote, write_labels
@@ -105,7 +105,7 @@ def reference(frame, a, b, rules):
 
 
 def hits(frame, box=EVERYWHERE):
-    return crossover_table(frame, box).filter(pl.col("kind") == "double_hit")
+    return crossover_tables(frame, box).owned.filter(pl.col("kind") == "double_hit")
 
 
 # Study B's constants at a third of the scale: the reference is slow on 600 points.
@@ -259,10 +259,11 @@ def test_written_labels_and_their_accounting(tmp_path):
     box = TileBox(5, 5, 2000.0)
     inside = pl.Series(box.owns(frame["east"].to_numpy(), frame["north"].to_numpy()))
     points, halo, crossovers = (tmp_path / f"{n}.parquet" for n in ("points", "halo", "crossovers"))
+    beyond = tmp_path / "beyond.parquet"
     frame.filter(inside).write_parquet(points)
     frame.filter(~inside).write_parquet(halo)
     settings = {"tile": "x5_y5", "tile_size": 2000.0, "reach": 5000.0}
-    write_crossovers(points, halo, crossovers, **settings)
+    write_crossovers(points, halo, crossovers, beyond, **settings)
     out = [tmp_path / name for name in ("labels.parquet", "pairs.parquet", "accounting.json")]
     write_labels(points, halo, crossovers, *out, **settings)
     labels, pairs = pl.read_parquet(out[0]), pl.read_parquet(out[1])

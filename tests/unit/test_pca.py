@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from polars.testing import assert_frame_equal
 
 from bedsieve.detectors.order_statistics import median, median_and_mad
 from bedsieve.detectors.pca import FEATURES, GridModel, feature_matrix, fit_grid
@@ -20,6 +21,9 @@ from bedsieve.detectors.pca_model import PCAConfig, load_model, save_model
 from bedsieve.detectors.pca_score import NO_EVIDENCE, score_tile
 from bedsieve.detectors.pca_train import adjacent_tiles, train_pca
 from bedsieve.errors import BedsieveError, InputError
+from bedsieve.graph.crossovers import write_crossovers
+from bedsieve.graph.tile_geometry import TileBox
+from tests.unit.flight_lines import flight_lines, with_long_segments
 
 
 def _correlated(n: int, seed: int, p: int = 8, latent: int = 4) -> np.ndarray:
@@ -264,7 +268,7 @@ def _score(folder: Path, model: Path) -> pl.DataFrame:
     score_tile(
         folder / "points.parquet",
         folder / "halo.parquet",
-        folder / "crossovers.parquet",
+        [folder / "crossovers.parquet"],
         model,
         out,
     )
@@ -398,52 +402,51 @@ def test_nothing_to_train_on_is_said(tmp_path: Path) -> None:
         _train(tmp_path, [folder])
 
 
-def test_the_border_of_a_tile_changes_no_law(tmp_path: Path) -> None:
-    rng = np.random.default_rng(8)
-    points = _points(6000, 1).with_columns(
-        ice_thickness=pl.col("ice_thickness") + np.clip(60 * rng.standard_t(2, 6000), -600, 600)
+@pytest.fixture(name="flown", scope="module")
+def _flown(tmp_path_factory: pytest.TempPathFactory) -> tuple[pl.DataFrame, Path, pl.DataFrame]:
+    """Flight lines that cross, a model, and the scores of all of them in one tile."""
+    folder = tmp_path_factory.mktemp("flown")
+    frame = with_long_segments(flight_lines(lines=60, side=8000.0, points=170, corner=(2e4, 2e4)))
+    rng = np.random.default_rng(4)
+    frame = frame.with_columns(
+        bed_elev=500 - pl.col("ice_thickness") + rng.normal(0, 3, frame.height),
+        bed_reconstructed=pl.lit(False),
+        z=(500 + rng.normal(0, 3, frame.height)).astype(np.float32),
+        s=rng.uniform(0.001, 0.06, frame.height).astype(np.float32),
     )
-    whole = _tile(tmp_path, "x0_y0", points)
-    model = _train(tmp_path, [whole])
-    inside = (pl.col("east") < 60_000).alias("inside")
-    part = points.filter(inside)
-    halo = points.filter(~inside & (pl.col("east") < 65_000))
-    half = _tile(tmp_path, "x0_y1", part, halo)
-    pairs = _meet(points)
-    pairs.write_parquet(whole / "crossovers.parquet")
-    ids = part["point_id"].implode()
-    touching = pl.col("point_id_a").is_in(ids) | pl.col("point_id_b").is_in(ids)
-    pairs.filter(touching).write_parquet(half / "crossovers.parquet")
-    laws = ["law_rate", "law_crossing", "law_shear"]
-    expected = _score(whole, model).join(part.select("point_id"), on="point_id", how="semi")
-    got = _score(half, model)
-    assert got.select(laws).equals(expected.select(laws))
-    assert expected["law_crossing"].drop_nulls().len() > 300
-    assert 0 < expected["law_rate"].mean() < 1
+    model = _train(folder, [_tile(folder, "x0_y0", frame)])
+    return frame, model, _scored_by_tiles(frame, 1e6, model, folder)
 
 
-def _meet(points: pl.DataFrame) -> pl.DataFrame:
-    """Pairs of points of different lines at the same place along them."""
-    rng = np.random.default_rng(2)
-    a = 4 * rng.integers(0, points.height // 4, 900)
-    b = a + rng.integers(1, 4, 900)
-    h = points["ice_thickness"].to_numpy()
-    ids = points["point_id"].to_numpy()
-    return pl.DataFrame(
-        {
-            "point_id_a": ids[a],
-            "point_id_b": ids[b],
-            "end_id_a": None,
-            "end_id_b": None,
-            "fraction_a": None,
-            "fraction_b": None,
-            "h_a": h[a],
-            "h_b": h[b],
-            "distance": np.full(900, 5.0),
-            "self_crossing": np.zeros(900, bool),
-        },
-        schema=_CROSSOVERS,
+def _scored_by_tiles(frame: pl.DataFrame, size: float, model: Path, root: Path) -> pl.DataFrame:
+    """Scores of all points, tile by tile, each with its own crossovers and the pooled components."""
+    names = frame.select((pl.col("east", "north") // size).cast(pl.Int64)).unique(
+        maintain_order=True
     )
+    east, north = frame["east"].to_numpy(), frame["north"].to_numpy()
+    parts = []
+    for ix, iy in names.iter_rows():
+        name, box = f"x{ix}_y{iy}", TileBox(ix, iy, size)
+        around = pl.Series((box.distance(east, north) <= 3000.0) & ~box.owns(east, north))
+        core = frame.filter(pl.Series(box.owns(east, north)))
+        folder = _tile(root / f"{size:.0f}", name, core, frame.filter(around))
+        paths = [folder / f"{file}.parquet" for file in ("points", "halo", "crossovers", "beyond")]
+        write_crossovers(*paths, tile=name, tile_size=size, reach=3000.0)
+        score_tile(*paths[:2], paths[2:], model, folder / "pca.parquet", tile="none")
+        parts.append(pl.read_parquet(folder / "pca.parquet"))
+    return pl.concat(parts).sort("point_id")
+
+
+@pytest.mark.parametrize("size", [1300.0, 2500.0, 6000.0])
+def test_any_tiling_gives_the_same_scores(
+    flown: tuple[pl.DataFrame, Path, pl.DataFrame], size: float, tmp_path: Path
+) -> None:
+    frame, model, whole = flown
+    assert_frame_equal(_scored_by_tiles(frame, size, model, tmp_path), whole, check_exact=True)
+    assert whole["law_crossing"].drop_nulls().len() > 1000
+    assert whole["law_crossing"].n_unique() > 100
+    assert 0 < whole["law_rate"].mean() < 1
+    assert 0 < whole["law_shear"].mean() < 1
 
 
 def test_a_crossing_judges_the_nearer_end_and_other_flights_only(tmp_path: Path) -> None:

@@ -188,19 +188,24 @@ def test_residuals_of_a_tile_join_what_stands_already(tmp_path: Path) -> None:
             "step_scale_m": [5.0, 5.0, 3.0],
         }
     ).write_parquet(tmp_path / "segments.parquet")
-    pl.DataFrame(
+    met = pl.DataFrame(
         {
             "point_id_a": pl.Series([7, 7, 8], dtype=pl.UInt64),
             "point_id_b": pl.Series([9, 9, 9], dtype=pl.UInt64),
             "mistie": [10.0, 20.0, 99.0],
             "self_crossing": [False, False, True],
         }
-    ).write_parquet(tmp_path / "crossovers.parquet")
+    )
+    owned, beyond = (tmp_path / f"{name}.parquet" for name in ("crossovers", "beyond"))
+    met.head(1).write_parquet(owned)
+    met.tail(2).write_parquet(beyond)
     pl.DataFrame({"point_id": ids[:2], "label": [0, 1]}).write_parquet(tmp_path / "labels.parquet")
     residuals.write_residuals(
         tmp_path / "points.parquet",
         [tmp_path / "a.parquet", tmp_path / "b.parquet"],
-        *(tmp_path / f"{name}.parquet" for name in ("segments", "crossovers", "labels")),
+        tmp_path / "segments.parquet",
+        [owned, beyond],
+        tmp_path / "labels.parquet",
         tmp_path / "residuals.parquet",
     )
     table = pl.read_parquet(tmp_path / "residuals.parquet")

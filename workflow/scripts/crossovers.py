@@ -8,7 +8,8 @@ with job(snakemake.log[0], snakemake.threads):
     write_crossovers(
         snakemake.input.points,
         snakemake.input.halo,
-        snakemake.output[0],
+        snakemake.output.owned,
+        snakemake.output.beyond,
         tile=snakemake.wildcards.tile,
         tile_size=snakemake.params.tile_size,
         reach=snakemake.params.reach,

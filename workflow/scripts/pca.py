@@ -10,7 +10,7 @@ with job(snakemake.log[0], snakemake.threads):
     score_tile(
         snakemake.input.points,
         snakemake.input.halo,
-        snakemake.input.crossovers,
+        list(snakemake.input.crossovers),
         Path(snakemake.input.model).parent,
         snakemake.output[0],
         tile=snakemake.wildcards.tile,

@@ -9,7 +9,7 @@ with job(snakemake.log[0], snakemake.threads):
         snakemake.input.points,
         list(snakemake.input.along_track),
         snakemake.input.segments,
-        snakemake.input.crossovers,
+        list(snakemake.input.crossovers),
         snakemake.input.labels,
         snakemake.output[0],
     )

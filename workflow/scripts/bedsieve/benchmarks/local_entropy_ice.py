@@ -165,7 +165,7 @@ def _label(folder: Path, paths: dict[str, Path]) -> None:
     """Its crossovers and pseudo-labels, which only training needs."""
     both = (paths["points"], paths["halo"])
     crossovers, pairs = folder / "crossovers.parquet", folder / "pairs.parquet"
-    write_crossovers(*both, crossovers, **_PLACE)
+    write_crossovers(*both, crossovers, folder / "beyond.parquet", **_PLACE)
     write_labels(*both, crossovers, paths["labels"], pairs, folder / "labels.json", **_PLACE)
 
 

@@ -8,6 +8,7 @@ and the dates of the lines met, so that a tile's border changes nothing.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ NO_EVIDENCE = "no_evidence"
 def score_tile(
     points_path: str | Path,
     halo_path: str | Path,
-    crossovers_path: str | Path,
+    crossovers_paths: Sequence[str | Path],
     model_dir: str | Path,
     out_path: str | Path,
     *,
@@ -45,8 +46,10 @@ def score_tile(
 
     Parameters
     ----------
-    points_path, halo_path, crossovers_path : path-like
-        The tile's artefacts. Pairs whose midpoint lies in the next tile are in its crossovers, so they are not judged here.
+    points_path, halo_path : path-like
+        The tile's artefacts.
+    crossovers_paths : sequence of path-like
+        All crossovers of the tile's points: those that it owns, and those beyond it.
     model_dir : path-like
         ``results/models/{version}/pca``.
     out_path : path-like
@@ -70,7 +73,9 @@ def score_tile(
     errors, slope = _reconstruct(points_path, grid)
     points = pl.read_parquet(points_path, columns=list(_GEOMETRY))
     halo = pl.read_parquet(halo_path, columns=list(_GEOMETRY))
-    crossovers = pl.read_parquet(crossovers_path, columns=list(_CROSSOVERS))
+    crossovers = pl.read_parquet(
+        [Path(path) for path in crossovers_paths], columns=list(_CROSSOVERS)
+    )
     laws = _laws(points, halo, crossovers, slope, model.laws)
     z = grid.robust_z(errors)
     table = pl.DataFrame(
@@ -156,8 +161,11 @@ def _meetings(crossovers: pl.DataFrame, around: pl.DataFrame, core: int) -> phys
     ids = around.get_column("point_id").to_numpy()
     order = np.argsort(ids, kind="stable")
     year = around.get_column("year").cast(pl.Float64).to_numpy()
-    # A line that meets itself is no other flight.
-    crossovers = crossovers.filter(~pl.col("self_crossing"))
+    # A line that meets itself is no other flight. Sums over a point's pairs depend, in the last digit,
+    # on their order, and that of the tables on the tile.
+    crossovers = crossovers.filter(~pl.col("self_crossing")).sort(
+        "point_id_a", "point_id_b", "end_id_a"
+    )
     side: dict[str, tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]] = {}
     for name in ("a", "b"):
         # At a crossing the point judged is the nearer end of the segment crossed.

@@ -30,7 +30,7 @@ def write_residuals(
     points_path: str | Path,
     along_track_paths: Sequence[str | Path],
     segments_path: str | Path,
-    crossovers_path: str | Path,
+    crossovers_paths: Sequence[str | Path],
     labels_path: str | Path,
     out_path: str | Path,
 ) -> None:
@@ -38,8 +38,10 @@ def write_residuals(
 
     Parameters
     ----------
-    points_path, segments_path, crossovers_path, labels_path : path-like
+    points_path, segments_path, labels_path : path-like
         The tile's artefacts.
+    crossovers_paths : sequence of path-like
+        All crossovers of the tile's points: those that it owns, and those beyond it.
     along_track_paths : sequence of path-like
         Scores of the surveys with points in the tile.
     out_path : path-like
@@ -62,7 +64,7 @@ def write_residuals(
     table = (
         points.join(segments, on="point_id", how="left", maintain_order="left")
         .join(along, on="point_id", how="left", maintain_order="left")
-        .join(_misties(crossovers_path), on="point_id", how="left", maintain_order="left")
+        .join(_misties(crossovers_paths), on="point_id", how="left", maintain_order="left")
         .join(labels, on="point_id", how="left", maintain_order="left")
         .select(
             *("point_id", "survey_no", "east", "north"),
@@ -76,9 +78,9 @@ def write_residuals(
     write_parquet(table.collect(), out_path)
 
 
-def _misties(path: str | Path) -> pl.LazyFrame:
+def _misties(paths: Sequence[str | Path]) -> pl.LazyFrame:
     """Median mis-tie of each point that meets other tracks, its own thickness first."""
-    met = pl.scan_parquet(path).filter(~pl.col("self_crossing"))
+    met = pl.scan_parquet([Path(path) for path in paths]).filter(~pl.col("self_crossing"))
     sides = [
         met.select(point_id="point_id_a", crossing="mistie"),
         met.select(point_id="point_id_b", crossing=-pl.col("mistie")),

@@ -184,7 +184,14 @@ def _rebuild(folder: TileFolder, settings: Settings) -> None:
         "reach": folder.reach,
     }
     write_edges(folder.points, folder.halo, folder.edges, **place, **settings.graph)
-    write_crossovers(folder.points, folder.halo, folder.crossovers, **place, **settings.crossovers)
+    write_crossovers(
+        folder.points,
+        folder.halo,
+        folder.crossovers,
+        folder.crossovers_beyond,
+        **place,
+        **settings.crossovers,
+    )
 
 
 def _ensembles(

@@ -22,7 +22,8 @@ class TileFolder:
     Parameters
     ----------
     path : Path
-        Holds points.parquet, halo.parquet, crossovers.parquet and edges.arrow; scores go into scores/.
+        Holds points.parquet, halo.parquet, crossovers.parquet, crossovers_beyond.parquet and edges.arrow;
+        scores go into scores/.
     tile : str
         Name of the tile, ``x{ix}_y{iy}``.
     tile_size, reach : float
@@ -56,6 +57,11 @@ class TileFolder:
         return self.path / "crossovers.parquet"
 
     @property
+    def crossovers_beyond(self) -> Path:
+        """Those of its points that lie beyond the tile."""
+        return self.path / "crossovers_beyond.parquet"
+
+    @property
     def edges(self) -> Path:
         """The nearest-neighbour table."""
         return self.path / "edges.arrow"
@@ -84,7 +90,7 @@ def _pca(folder: TileFolder) -> None:
     score_tile(
         folder.points,
         folder.halo,
-        folder.crossovers,
+        [folder.crossovers, folder.crossovers_beyond],
         folder.models / "pca",
         folder.scores("pca"),
         tile=folder.tile,

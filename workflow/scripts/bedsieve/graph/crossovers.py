@@ -3,11 +3,14 @@
 In: a tile's points and halo. Out: one row a crossover, with both thicknesses, their difference
 (the mis-tie), and what is needed to judge it. A crossing belongs to the tile that it lies in, a
 double hit to the tile of its midpoint; tiles are half-open, so over all tiles each comes once.
+What is said of a point, and not counted, needs every crossover of that point: those that lie just
+beyond the tile stand in a table of their own.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -30,12 +33,21 @@ _LAST = ["dt_s", "internal", "self_crossing", "line_a", "line_b", "survey_no_a",
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int32]
+Bools = NDArray[np.bool_]
+
+
+class Crossovers(NamedTuple):
+    """Crossovers that a tile owns, and those of its points that lie beyond it, which others own."""
+
+    owned: pl.DataFrame
+    beyond: pl.DataFrame
 
 
 def write_crossovers(
     points_path: str | Path,
     halo_path: str | Path,
     out_path: str | Path,
+    beyond_path: str | Path,
     *,
     tile: str,
     tile_size: float,
@@ -43,14 +55,15 @@ def write_crossovers(
     radius: float = 25.0,
     max_gap: float = 1000.0,
 ) -> None:
-    """Find the double hits and crossings that a tile owns and write them as one table.
+    """Find the double hits and crossings of a tile and write those that it owns, and the others.
 
     Parameters
     ----------
     points_path, halo_path : path
         The tile's points and the points around it.
-    out_path : path
-        Parquet to write: see `crossover_table`.
+    out_path, beyond_path : path
+        Parquet to write: crossovers that the tile owns, and those of its points that lie beyond it;
+        see `crossover_tables`.
     tile, tile_size : str, float
         The tile's name and side (m).
     reach : float
@@ -63,9 +76,11 @@ def write_crossovers(
     Raises
     ------
     BedsieveError
-        If the halo is too narrow for a pair or a segment that reaches into the tile.
+        If the halo is too narrow for what crosses a segment that reaches out of the tile.
     """
-    needed = max(radius, 2 * max_gap)
+    # A segment out of the tile is crossed up to max_gap beyond it, by segments that end as far again;
+    # from there on a segment that only seems one, its points lying outside the halo, stays clear.
+    needed = max(radius, 3 * max_gap)
     if reach < needed:
         raise BedsieveError(
             f"{halo_path}: the halo of tile {tile} is {reach:.0f} m wide, but crossovers need "
@@ -75,7 +90,9 @@ def write_crossovers(
     frame = pl.concat(
         [pl.read_parquet(path, columns=_COLUMNS) for path in (points_path, halo_path)]
     )
-    write_parquet(crossover_table(frame, box, radius=radius, max_gap=max_gap), out_path)
+    tables = crossover_tables(frame, box, radius=radius, max_gap=max_gap)
+    write_parquet(tables.owned, out_path)
+    write_parquet(tables.beyond, beyond_path)
 
 
 def line_of(survey_no: NDArray[np.uint32], track_id: NDArray[np.int32]) -> NDArray[np.int64]:
@@ -83,10 +100,10 @@ def line_of(survey_no: NDArray[np.uint32], track_id: NDArray[np.int32]) -> NDArr
     return survey_no.astype(np.int64) * 2**32 + track_id
 
 
-def crossover_table(
+def crossover_tables(
     frame: pl.DataFrame, box: TileBox, *, radius: float = 25.0, max_gap: float = 1000.0
-) -> pl.DataFrame:
-    """Crossovers of points, those that a tile owns.
+) -> Crossovers:
+    """Crossovers that a tile owns, and those beyond it.
 
     Parameters
     ----------
@@ -99,8 +116,9 @@ def crossover_table(
 
     Returns
     -------
-    DataFrame
-        kind; point_id_a < point_id_b (of a crossing: the points that its segments start from,
+    owned, beyond : DataFrame
+        Crossovers that lie in the tile; and those that lie outside although one of the points, or one
+        end of a segment, lies in the tile. A row each: kind; point_id_a < point_id_b (of a crossing: the points that its segments start from,
         with end_id_a, end_id_b and fraction_a, fraction_b along the segments; else null); east,
         north (m; of a double hit the midpoint); distance (m; 0 at a crossing); h_a, h_b (m;
         interpolated at a crossing); mistie = h_a - h_b (m); angle (degrees, 0 to 90, acute; null
@@ -109,9 +127,11 @@ def crossover_table(
         line_b; survey_no_a, survey_no_b. Double hits come first.
     """
     points = _Points(frame)
-    hits = _double_hits(points, box, radius)
-    crossed = _crossings(points, box, max_gap)
-    return pl.concat([hits, crossed], rechunk=False)
+    core = box.owns(points.east, points.north)
+    hits = _double_hits(points, box, core, radius)
+    crossed = _crossings(points, box, core, max_gap)
+    owned, beyond = (pl.concat(both, rechunk=False) for both in zip(hits, crossed, strict=True))
+    return Crossovers(owned, beyond)
 
 
 class _Points:
@@ -128,7 +148,7 @@ class _Points:
         self.seconds = frame["timestamp"].cast(pl.Float64).fill_null(np.nan).to_numpy()
 
 
-def _double_hits(points: _Points, box: TileBox, radius: float) -> pl.DataFrame:
+def _double_hits(points: _Points, box: TileBox, core: Bools, radius: float) -> Crossovers:
     near = np.flatnonzero(box.distance(points.east, points.north) <= radius)
     a, b = double_hits(
         points.east[near], points.north[near], points.line[near], points.point_id[near], radius
@@ -137,7 +157,13 @@ def _double_hits(points: _Points, box: TileBox, radius: float) -> pl.DataFrame:
     east = 0.5 * (points.east[a] + points.east[b])
     north = 0.5 * (points.north[a] + points.north[b])
     owned = box.owns(east, north)
-    a, b, east, north = a[owned], b[owned], east[owned], north[owned]
+    beyond = ~owned & (core[a] | core[b])
+    return Crossovers(
+        *(_hit_table(points, a[of], b[of], east[of], north[of]) for of in (owned, beyond))
+    )
+
+
+def _hit_table(points: _Points, a: Rows, b: Rows, east: Floats, north: Floats) -> pl.DataFrame:
     dx, dy = points.east[b] - points.east[a], points.north[b] - points.north[a]
     none = pl.lit(None)
     return _table(
@@ -161,8 +187,8 @@ def _double_hits(points: _Points, box: TileBox, radius: float) -> pl.DataFrame:
     )
 
 
-def _crossings(points: _Points, box: TileBox, max_gap: float) -> pl.DataFrame:
-    start, end = _segments_into(points, box, max_gap)
+def _crossings(points: _Points, box: TileBox, core: Bools, max_gap: float) -> Crossovers:
+    start, end = _segments_near(points, box, max_gap)
     found = crossings(points.east, points.north, points.line, points.point_id, start, end)
     fa, fb = found.fraction_a, found.fraction_b
     a, b, end_a, end_b = start[found.a], start[found.b], end[found.a], end[found.b]
@@ -189,17 +215,19 @@ def _crossings(points: _Points, box: TileBox, max_gap: float) -> pl.DataFrame:
         pl.Series("angle", found.angle),
         *_LAST,
     )
-    return table.filter(pl.Series(box.owns(east, north)))
+    owned = box.owns(east, north)
+    beyond = ~owned & (core[a] | core[end_a] | core[b] | core[end_b])
+    return Crossovers(table.filter(pl.Series(owned)), table.filter(pl.Series(beyond)))
 
 
-def _segments_into(points: _Points, box: TileBox, max_gap: float) -> tuple[Rows, Rows]:
-    """Segments whose own box touches the tile."""
+def _segments_near(points: _Points, box: TileBox, max_gap: float) -> tuple[Rows, Rows]:
+    """Segments whose own box comes as near the tile as a segment out of it can be crossed."""
     start, end = track_segments(points.east, points.north, points.line, points.track_seq, max_gap)
     west, south, right, top = box.bounds
     e0, e1, n0, n1 = points.east[start], points.east[end], points.north[start], points.north[end]
-    touching = (np.maximum(e0, e1) >= west) & (np.minimum(e0, e1) <= right)
-    touching &= (np.maximum(n0, n1) >= south) & (np.minimum(n0, n1) <= top)
-    return start[touching], end[touching]
+    near = (np.maximum(e0, e1) >= west - max_gap) & (np.minimum(e0, e1) <= right + max_gap)
+    near &= (np.maximum(n0, n1) >= south - max_gap) & (np.minimum(n0, n1) <= top + max_gap)
+    return start[near], end[near]
 
 
 def _between(values: Floats, start: Rows, end: Rows, fraction: Floats) -> Floats:

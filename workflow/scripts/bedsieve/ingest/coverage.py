@@ -23,7 +23,7 @@ import numpy as np
 
 from bedsieve.errors import ConfigError
 from bedsieve.files import sha256_of, write_text
-from bedsieve.ingest.csv import read_batches, read_header
+from bedsieve.ingest.csv import BLOCK, read_batches, read_header
 from bedsieve.ingest.projection import Crs, Floats, outside_area, project
 from bedsieve.ingest.sheet import (
     COVERAGE_COLUMNS,
@@ -33,6 +33,7 @@ from bedsieve.ingest.sheet import (
     read_coverage,
     read_sheet,
 )
+from bedsieve.progress import Progress
 from bedsieve.tile_names import MAX_REACH, tile_index, tile_name
 
 # Points of each release, as its data record states them (doi:10.5194/essd-15-2695-2023).
@@ -85,10 +86,12 @@ def scan(
 def _positions(path: str | Path) -> Iterator[tuple[Floats, Floats]]:
     """Longitudes and latitudes of the rows with a thickness, batch by batch."""
     columns = ("lon", "lat", "ice_thickness")
+    progress = Progress(f"Scanning {Path(path).name}", Path(path).stat().st_size / 1e6, "MB")
     for batch in read_batches(path, read_header(path), columns):
         # Missing values are null, and a comparison with null is not true.
         usable = batch.filter((batch["ice_thickness"] > 0) & batch["lon"].is_not_null())
         yield usable["lon"].to_numpy(), usable["lat"].to_numpy()
+        progress.advance(BLOCK / 1e6)
 
 
 class TileTally:
