@@ -225,6 +225,7 @@ def _points(n: int, seed: int, east: float = 0.0, survey: int = 1, lines: int = 
             "point_id": (survey * 2**32 + row).astype(np.uint64),
             "survey_no": np.full(n, survey, np.uint32),
             "track_id": track.astype(np.int32),
+            "track_seq": row.astype(np.uint32),
             "east": east + along,
             "north": 5000.0 * track,
             "ice_thickness": surface - bed + rng.normal(0, 4, n),
@@ -314,6 +315,18 @@ def test_bad_thicknesses_come_out_on_top_and_verified(tmp_path: Path) -> None:
     assert table["law_rate"].null_count() == 0
     assert table["code"].null_count() == 8000
     assert not table["pooled"].any()
+
+
+def test_a_chained_survey_is_followed_along_its_chain(tmp_path: Path) -> None:
+    points = _points(8000, 1)
+    # A file whose rows stand in no order: point_id follows the file, track_seq the chain.
+    numbers = np.random.default_rng(2).permutation(8000).astype(np.uint64) + np.uint64(2**32)
+    chained = points.with_columns(point_id=pl.Series(numbers))
+    in_order, mixed = _tile(tmp_path, "x0_y0", points), _tile(tmp_path, "x5_y0", chained)
+    model = _train(tmp_path, [in_order])
+    expected, got = (_score(folder, model)["law_rate"] for folder in (in_order, mixed))
+    assert got.equals(expected)
+    assert expected.max() > 0
 
 
 def test_thin_grids_borrow_and_say_so(

@@ -21,7 +21,7 @@ def _rate(
     n = len(thickness)
     return physics_laws.rate_of_change(
         np.array(line or [0] * n, np.int64),
-        np.arange(n, dtype=np.uint64),
+        np.arange(n, dtype=np.uint32),
         np.array(east if east is not None else [100.0 * i for i in range(n)]),
         np.zeros(n),
         np.array(thickness),
@@ -50,20 +50,20 @@ def test_the_rate_is_not_taken_across_flights_or_gaps() -> None:
 def test_flights_may_be_interleaved_and_shuffled() -> None:
     rng = np.random.default_rng(5)
     line = np.repeat(np.array([3, 8], np.int64), 50)
-    ids = rng.permutation(100).astype(np.uint64)
-    ids[:50].sort()
-    ids[50:].sort()
+    seq = rng.permutation(100).astype(np.uint32)
+    seq[:50].sort()
+    seq[50:].sort()
     east = np.tile(100.0 * np.arange(50), 2)
     ice = rng.uniform(500, 1000, 100)
     expected = np.concatenate(
         [
-            physics_laws.rate_of_change(line[r], ids[r], east[r], 0 * east[r], ice[r], LIMITS)
+            physics_laws.rate_of_change(line[r], seq[r], east[r], 0 * east[r], ice[r], LIMITS)
             for r in (slice(0, 50), slice(50, 100))
         ]
     )
     shuffle = rng.permutation(100)
     got = physics_laws.rate_of_change(
-        line[shuffle], ids[shuffle], east[shuffle], 0 * east, ice[shuffle], LIMITS
+        line[shuffle], seq[shuffle], east[shuffle], 0 * east, ice[shuffle], LIMITS
     )
     np.testing.assert_array_equal(got, expected[shuffle])
     assert 0 < expected.mean() < 1

@@ -22,7 +22,10 @@ from bedsieve.files import write_parquet
 
 Floats32 = npt.NDArray[np.float32]
 
-_GEOMETRY = ("point_id", "survey_no", "track_id", "east", "north", "ice_thickness", "year")
+_GEOMETRY = (
+    *("point_id", "survey_no", "track_id", "track_seq"),
+    *("east", "north", "ice_thickness", "year"),
+)
 _CROSSOVERS = (
     *("point_id_a", "point_id_b", "end_id_a", "end_id_b", "fraction_a", "fraction_b"),
     *("h_a", "h_b", "distance", "self_crossing"),
@@ -144,7 +147,7 @@ def _laws(
     ).to_series()
     rate = physics_laws.rate_of_change(
         line.to_numpy(),
-        around.get_column("point_id").to_numpy(),
+        around.get_column("track_seq").to_numpy(),
         around.get_column("east").to_numpy(),
         around.get_column("north").to_numpy(),
         around.get_column("ice_thickness").to_numpy(),

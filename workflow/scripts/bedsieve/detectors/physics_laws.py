@@ -93,7 +93,7 @@ def ramp(value: npt.NDArray[Any], limits: tuple[float, float]) -> Floats:
 
 def rate_of_change(
     line: npt.NDArray[np.int64],
-    point_id: npt.NDArray[np.uint64],
+    track_seq: npt.NDArray[np.uint32],
     east: Floats,
     north: Floats,
     thickness: Floats,
@@ -105,8 +105,8 @@ def rate_of_change(
     ----------
     line : (n,) int64 array
         Flight of each point.
-    point_id : (n,) uint64 array
-        Grows along a flight.
+    track_seq : (n,) uint32 array
+        Order along the flight; of chained surveys it is not that of the file.
     east, north, thickness : (n,) float64 arrays
         m.
     limits : LawLimits
@@ -119,7 +119,7 @@ def rate_of_change(
         longer than ``limits.rate_gap``. Both ends of a jump are accused: it takes another law, or
         the reconstruction, to tell which is bad.
     """
-    order = np.argsort(point_id, kind="stable")
+    order = np.argsort(track_seq, kind="stable")
     order = order[np.argsort(line[order], kind="stable")]
     ice = thickness[order]
     distance = np.hypot(np.diff(east[order]), np.diff(north[order]))
