@@ -1,4 +1,4 @@
-"""Run the benchmarks: every module here that has `run(n)`. Prints a table, writes bench/out/bench.json.
+"""Run the benchmarks: every module here that has `run(n)`. Prints a table row by row, writes bench/out/bench.json.
 
 ``python -m bench --points 5_000_000 --only knn along_track``
 """
@@ -10,6 +10,7 @@ import importlib
 import os
 import platform
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,9 @@ COLUMNS = {
 }
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """The rows as a Markdown table."""
-    lines = [" | ".join(COLUMNS.values()), " | ".join("---" for _ in COLUMNS)]
-    lines += [" | ".join(_cell(row.get(name)) for name in COLUMNS) for row in rows]
-    return "\n".join(f"| {line} |" for line in lines)
+def print_row(cells: Iterable[str]) -> None:
+    """A row of a Markdown table, seen at once."""
+    print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def _cell(value: Any) -> str:
@@ -56,10 +55,14 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=HERE / "out" / "bench.json")
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []
+    print_row(COLUMNS.values())
+    print_row("---" for _ in COLUMNS)
     for name in options.only:
         print(f"{name}: {options.points:,} points", file=sys.stderr, flush=True)
-        rows += importlib.import_module(f"bench.{name}").run(options.points)
-    print(table(rows))
+        found = importlib.import_module(f"bench.{name}").run(options.points)
+        for row in found:
+            print_row(_cell(row.get(column)) for column in COLUMNS)
+        rows += found
     machine = {
         "cpus": os.cpu_count(),
         "processor": platform.machine(),

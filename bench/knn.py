@@ -1,7 +1,7 @@
 """Exact 16 nearest neighbours beside scipy's cKDTree and pykdtree: building the index and querying it.
 
 All start from positions as (n,) or (n, 2) float64 and end with indices and float64 distances. The
-points follow flight lines; "shuffled" has the same points in random order.
+points follow flight lines; `bench.knn_shuffled` has the same points in random order.
 """
 
 from __future__ import annotations
@@ -40,29 +40,29 @@ def _check(east: np.ndarray, north: np.ndarray, point_id: np.ndarray) -> None:
 
 
 def run(n: int) -> list[dict[str, Any]]:
-    """Rows for n points in the order of flight, and shuffled."""
-    columns = _columns(n)
+    """Rows for n points in the order of flight."""
+    columns = columns_of(n)
     _check(*(column[: min(n, 200_000)] for column in columns))
     growth = _growth(n)
-    order = np.random.default_rng(0).permutation(n)
-    rows = _rows(f"{K}-NN", *columns)
-    rows += _rows(f"{K}-NN, shuffled", *(column[order] for column in columns))
-    return [{**row, "cpu_growth_per_4x": growth} for row in rows]
+    return [{**row, "cpu_growth_per_4x": growth} for row in rows(f"{K}-NN", *columns)]
 
 
-def _columns(n: int) -> tuple[np.ndarray, ...]:
+def columns_of(n: int) -> tuple[np.ndarray, ...]:
+    """East, north and point_id of n points in the order of flight."""
     points = track_points(n)
     return tuple(points[name] for name in ("east", "north", "point_id"))
 
 
-def _rows(
+def rows(
     stage: str, east: np.ndarray, north: np.ndarray, point_id: np.ndarray
 ) -> list[dict[str, Any]]:
+    """Rows for these points, a peer each."""
     n = east.size
-    rows = compare(stage, n, lambda: nearest(east, north, point_id, K), _peers(east, north))
+    compared = compare(stage, n, lambda: nearest(east, north, point_id, K), _peers(east, north))
     output = K * (4 + 8)
     return [
-        {**row, "bytes_per_point_without_output": row["bytes_per_point"] - output} for row in rows
+        {**row, "bytes_per_point_without_output": row["bytes_per_point"] - output}
+        for row in compared
     ]
 
 
@@ -70,7 +70,7 @@ def _growth(n: int) -> float:
     """Growth of processor time a point from n / 4 to n points."""
     per_point = []
     for size in (n // 4, n):
-        columns = _columns(size)
+        columns = columns_of(size)
         runs = [seconds(partial(nearest, *columns, K))[1] for _ in range(REPEATS)]
         per_point.append(statistics.median(runs) / size)
     return per_point[1] / per_point[0]

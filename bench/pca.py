@@ -1,24 +1,19 @@
 """Per-grid PCA with median and MAD of its reconstruction errors, beside scikit-learn on the same tiles.
 
-``python bench/pca.py 20000000`` prints one line a stage. Both start from the same float32 features,
+Both start from the same float32 features,
 sorted by tile, and give every point's error and each tile's median and MAD.
 """
 
 from __future__ import annotations
 
-import statistics
-import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bedsieve.detectors.pca import FEATURES, fit_grid
+from bench.side_by_side import compare
 
 TILES = 40
-REPEATS = 3
 
 
 def _features(n: int) -> tuple[np.ndarray, list[slice]]:
@@ -62,48 +57,12 @@ def _sklearn(X: np.ndarray, tiles: list[slice]) -> np.ndarray:
     return errors
 
 
-def _seconds(work: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
-def _status(field: str) -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(field):
-            return int(line.split()[1]) * 1024
-    raise LookupError(field)
-
-
 def run(n: int) -> list[dict[str, Any]]:
-    """Time both on `n` points, alternately; memory is ours alone, features included."""
+    """Time both on `n` points, alternately; memory is ours alone, features left out."""
     small, few = _features(100_000)
-    _ours(small, few)
-    before = _status("VmRSS")
-    X, tiles = _features(n)
-    Path("/proc/self/clear_refs").write_text("5")  # The peak starts again from here.
-    _ours(X, tiles)
-    bytes_per_point = (_status("VmHWM") - before) / n
     difference = np.abs(_ours(small, few) - _sklearn(small, few)).max()
-    assert difference < 1e-2, difference
-    pairs = [
-        (_seconds(lambda: _ours(X, tiles)), _seconds(lambda: _sklearn(X, tiles)))
-        for _ in range(REPEATS)
-    ]
-    ours, peer = (n / 1e6 / statistics.median(times) for times in zip(*pairs, strict=True))
-    return [
-        {
-            "stage": "pca",
-            "n": n,
-            "ours_mps": ours,
-            "peer": "scikit-learn per tile",
-            "peer_mps": peer,
-            "ratio": ours / peer,
-            "bytes_per_point": bytes_per_point,
-        }
-    ]
-
-
-if __name__ == "__main__":
-    for figures in run(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000):
-        print(figures)
+    if difference >= 1e-2:
+        raise ValueError(f"scikit-learn and bedsieve differ by {difference}")
+    X, tiles = _features(n)
+    peers = {"scikit-learn per tile": lambda: _sklearn(X, tiles)}
+    return compare("pca", n, lambda: _ours(X, tiles), peers)
