@@ -318,7 +318,8 @@ def test_bad_thicknesses_come_out_on_top_and_verified(tmp_path: Path) -> None:
 
 
 def test_a_chained_survey_is_followed_along_its_chain(tmp_path: Path) -> None:
-    points = _points(8000, 1)
+    spiky = 400.0 * (np.arange(8000) % 40 == 3)
+    points = _points(8000, 1).with_columns(ice_thickness=pl.col("ice_thickness") + spiky)
     # A file whose rows stand in no order: point_id follows the file, track_seq the chain.
     numbers = np.random.default_rng(2).permutation(8000).astype(np.uint64) + np.uint64(2**32)
     chained = points.with_columns(point_id=pl.Series(numbers))
