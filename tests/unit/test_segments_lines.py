@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
+import polars.testing
 import pytest
 from scipy.stats import t
 
+from bedsieve.detectors import segments_lines
 from bedsieve.detectors.segments_lines import LEVELS, crossings_of_lines, either_odds, line_odds
 from bedsieve.detectors.segments_tile import window_segments
 
@@ -221,3 +223,35 @@ def test_chain_and_points_behind_a_crossing() -> None:
     high, low = 1 / (1 + np.exp(-3.0)), 1 / (1 + np.exp(2.0))
     assert found["doubt_a"].to_list() == pytest.approx([high - low, DOUBT])
     assert found["doubt_b"].to_list() == pytest.approx([DOUBT, DOUBT])
+
+
+@pytest.mark.parametrize("rows", [1, 50, 333])
+def test_odds_do_not_depend_on_how_many_pairs_are_held_at_once(
+    rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(3)
+    offset = np.where(np.arange(40) == 7, 120.0, rng.normal(0, 8, 40))
+    a, b = rng.integers(0, 40, (2, 600))
+    a, b = a[a != b], b[a != b]
+    crossings = pl.DataFrame(
+        {
+            "line_a": a,
+            "line_b": b,
+            "mistie": offset[a] - offset[b] + rng.normal(0, 10, a.size),
+            "doubt_a": rng.uniform(0.005, 0.2, a.size),
+            "doubt_b": rng.uniform(0.005, 0.2, a.size),
+        }
+    )
+    whole = segments_lines.line_odds(crossings)
+    monkeypatch.setattr(segments_lines, "_BLOCK", rows)
+    polars.testing.assert_frame_equal(segments_lines.line_odds(crossings), whole, rel_tol=1e-12)
+    assert whole.sort("line_log_odds")["line"][-1] == 7
+
+
+def test_mistie_densities_are_students_t() -> None:
+    mistie, levels = np.array([-80.0, 0.0, 33.0]), np.array([-45.0, 0.0, 90.0])
+    spread = np.hypot(12.0, segments_lines._TOLERANCE * levels)
+    expected = t.pdf((mistie[:, None] - levels) / spread, 5) / spread
+    np.testing.assert_allclose(
+        segments_lines._densities(mistie, 12.0, levels), expected, rtol=1e-12
+    )

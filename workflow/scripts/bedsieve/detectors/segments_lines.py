@@ -8,6 +8,8 @@ line shows elsewhere decides: if it agrees with twenty more, and does not step h
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -27,8 +29,10 @@ _HONEST_SPREAD = (
 _TOLERANCE = 0.05  # how much the offset of a line may vary, as a share of it (ours)
 _USUAL, _USUAL_COUNT = 20.0, 10.0  # m, crossings: stand in where a tile has few (ours)
 _DOUBT = 0.005  # chance that a point is bad although the chain sees nothing (ours)
-_FREEDOM = 5.0  # of Student's t, for mis-ties of honest lines (ours): rarer than normal tails allow
+# Student's t for mis-ties of honest lines, with 5 degrees of freedom (ours): rarer than normal tails allow.
+_FREEDOM, _PEAK = 5.0, 8.0 / (3.0 * np.pi * np.sqrt(5.0))
 _ROUNDS = 3
+_BLOCK = 20_000  # pairs of lines whose likelihoods are held at once: 0.2 GB
 
 
 def crossings_of_lines(points: pl.DataFrame, crossovers: pl.DataFrame) -> pl.DataFrame:
@@ -91,34 +95,70 @@ def line_odds(crossings: pl.DataFrame) -> pl.DataFrame:
     pairs = _pairs(crossings)
     if not pairs.height:
         return pl.DataFrame(schema=_SCHEMA)
-    mistie = pairs["mistie"].to_numpy()
-    lines, at = np.unique(pairs["line"].to_numpy(), return_inverse=True)
+    mistie, own, doubt = (pairs[name].to_numpy() for name in ("mistie", "own", "doubt"))
+    lines, starts = np.unique(pairs["line"].to_numpy(), return_index=True)
     # The same two lines seen from the other one.
     back = np.lexsort((pairs["line"].to_numpy(), pairs["other"].to_numpy()))
     scale = _scale(crossings["mistie"].to_numpy())
-    honest, offset = (_densities(mistie, scale, levels) for levels in (_HONEST_LEVELS, LEVELS))
-    anything = offset.mean(axis=1, keepdims=True)
-    own, doubt = (pairs[name].to_numpy()[:, None] for name in ("own", "doubt"))
-    message = np.zeros((len(at), 1))
+    message = np.zeros(pairs.height)
+    odds, offset = np.empty(len(lines)), np.empty(len(lines))
     for _ in range(_ROUNDS):
-        q = 1.0 - (1.0 - doubt) * (1.0 - message)
-        either = 1.0 - (1.0 - q) * (1.0 - own)
-        good = np.log((1.0 - either) * honest + either * anything)
-        bad = np.log((1.0 - q) * offset + q * anything)
-        all_good, all_bad = (_summed(values, at, len(lines)) for values in (good, bad))
-        # What a line says to another leaves out what that one told it.
-        to_other = _odds(all_bad[at] - bad, all_good[at] - good)
-        message = _chance(to_other)[back][:, None]
-    weight = np.exp(all_bad - all_bad.max(axis=1, keepdims=True))
+        to_other = np.empty(pairs.height)
+        for block, rows in _blocks(starts, pairs.height):
+            to_other[rows], odds[block], offset[block] = _round(
+                mistie[rows],
+                scale,
+                own[rows],
+                doubt[rows],
+                message[rows],
+                starts[block] - rows.start,
+            )
+        message = _chance(to_other)[back]
     return pl.DataFrame(
         {
             "line": lines,
-            "met": np.bincount(at),
-            "line_log_odds": _odds(all_bad, all_good),
-            "line_offset_m": weight @ LEVELS / weight.sum(axis=1),
+            "met": np.diff(np.append(starts, pairs.height)),
+            "line_log_odds": odds,
+            "line_offset_m": offset,
         },
         schema=_SCHEMA,
     )
+
+
+def _blocks(starts: NDArray[np.int64], rows: int) -> Iterator[tuple[slice, slice]]:
+    """Slices of lines, and of their rows, some `_BLOCK` rows at a time and whole lines."""
+    ends = np.append(starts[1:], rows)
+    first = 0
+    while first < len(starts):
+        last = max(first + 1, int(np.searchsorted(ends, starts[first] + _BLOCK, side="right")))
+        yield slice(first, last), slice(int(starts[first]), int(ends[last - 1]))
+        first = last
+
+
+def _round(
+    mistie: Floats,
+    scale: float,
+    own: Floats,
+    doubt: Floats,
+    message: Floats,
+    starts: NDArray[np.int64],
+) -> tuple[Floats, Floats, Floats]:
+    """What lines say to those that they cross, and the odds and offset of each, in one round.
+
+    Rows of a line stand together, from `starts` on.
+    """
+    honest, offset = (_densities(mistie, scale, levels) for levels in (_HONEST_LEVELS, LEVELS))
+    anything = offset.mean(axis=1, keepdims=True)
+    q = (1.0 - (1.0 - doubt) * (1.0 - message))[:, None]
+    either = 1.0 - (1.0 - q) * (1.0 - own[:, None])
+    good = np.log((1.0 - either) * honest + either * anything)
+    bad = np.log((1.0 - q) * offset + q * anything)
+    all_good, all_bad = (np.add.reduceat(values, starts, axis=0) for values in (good, bad))
+    at = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(mistie))))
+    # What a line says to another leaves out what that one told it.
+    to_other = _odds(all_bad[at] - bad, all_good[at] - good)
+    weight = np.exp(all_bad - all_bad.max(axis=1, keepdims=True))
+    return to_other, _odds(all_bad, all_good), weight @ LEVELS / weight.sum(axis=1)
 
 
 _SCHEMA = {
@@ -163,16 +203,9 @@ def _scale(mistie: Floats) -> float:
 
 def _densities(mistie: Floats, scale: float, levels: Floats) -> Floats:
     """Density of each mis-tie for a line with each of the offsets (m), shape (n, levels)."""
-    from scipy.stats import t
-
     spread = np.hypot(scale, _TOLERANCE * levels)
-    return np.asarray(t.pdf((mistie[:, None] - levels) / spread, _FREEDOM) / spread)
-
-
-def _summed(values: Floats, at: NDArray[np.int64], n: int) -> Floats:
-    """Sum of the rows of each line; rows of a line stand together."""
-    starts = np.searchsorted(at, np.arange(n))
-    return np.asarray(np.add.reduceat(values, starts, axis=0))
+    u = 1.0 / (1.0 + ((mistie[:, None] - levels) / spread) ** 2 / _FREEDOM)
+    return np.asarray(u * u * u * (_PEAK / spread))
 
 
 def _odds(bad: Floats, good: Floats) -> Floats:
