@@ -154,14 +154,19 @@ def _take_scores(
     waiting = np.array(sorted(foreign), dtype=np.int64)
     for table in ensembles:
         with pq.ParquetFile(table) as file:
-            for batch in file.iter_batches(2**18, columns=["point_id", *columns, "flag", "reason"]):
-                frame = pl.from_arrow(batch)
-                assert isinstance(frame, pl.DataFrame)
-                numbers, place = _split(frame["point_id"])
+            for group in range(file.num_row_groups):
+                ids = pl.Series(file.read_row_group(group, ["point_id"]).column(0))
+                numbers, place = _split(ids)
                 mine = np.flatnonzero(numbers == rows.survey_no)
+                others = np.flatnonzero(np.isin(ids.to_numpy(), waiting))
+                # Tiles are sorted in space: most of a tile's row groups hold no point of this survey.
+                if not len(mine) and not len(others):
+                    continue
+                frame = pl.from_arrow(file.read_row_group(group, [*columns, "flag", "reason"]))
+                assert isinstance(frame, pl.DataFrame)
                 _put(rows, place[mine], frame[mine], columns)
-                for at in np.flatnonzero(np.isin(frame["point_id"].to_numpy(), waiting)):
-                    targets = np.array(foreign[frame["point_id"][int(at)]])
+                for at in others:
+                    targets = np.array(foreign[int(ids[int(at)])])
                     _put(rows, targets, frame[[int(at)] * len(targets)], columns, merged=True)
 
 
