@@ -57,7 +57,7 @@ AccountingStoreFlags=job_comment
 PartitionName=cpu Nodes=c1,c2 Default=YES MaxTime=1-0 State=UP
 PartitionName=gpu Nodes=g1 MaxTime=1-0 State=UP
 """
-_NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=4 RealMemory=8000{gres}"
+_NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=4 RealMemory=16000{gres}"
 _GRES = "NodeName=g1 Name=gpu File={base}/nvidia[0-1] Flags=nvidia_gpu_env\n"
 _ACCOUNTING = """\
 AuthType=auth/munge
@@ -126,8 +126,14 @@ class Cluster:
                 kill(pid)
 
     def restart_controller(self, pause: float) -> None:
-        """Kill the controller, leave the cluster without one for some seconds, start it again."""
-        os.kill(self.pid_of("slurmctld"), signal.SIGKILL)
+        """Stop the controller, leave the cluster without one for some seconds, start it again.
+
+        It is told to stop, as an upgrade of SLURM does it. One that is killed forgets the jobs of its last seconds and gives
+        their numbers to others: no run can make up for that.
+        """
+        old = self.pid_of("slurmctld")
+        os.kill(old, signal.SIGTERM)
+        wait(lambda: not title(old), "the controller to stop", 60)
         time.sleep(pause)
         self._daemon("slurmctld")
         wait(lambda: succeeds("scontrol", "ping"), "the controller", 60)

@@ -1,12 +1,10 @@
-"""A cluster, the small demo as one machine makes it, and copies of it to run on the cluster."""
+"""A cluster, a small region as one machine makes it, and copies of it to run on the cluster."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +14,12 @@ import pytest
 import yaml
 
 from tests.slurm.cluster import ACCOUNT, Cluster, output, wait
-from tests.workflow.conftest import Project, environment, make_tiny
+from tests.workflow.conftest import ROOT, Project, environment
+from tests.workflow.small_region import make_region
 
-_PATIENCE = 1200  # seconds; a busy machine makes a run of minutes take long
-_ROWS = pytest.StashKey[list[tuple[str, str, str]]]()
-GPU_STAND_IN = "pca"
+PATIENCE = 3000  # seconds; a busy machine makes a run of minutes take long
+_ROWS = pytest.StashKey[list[tuple[str, ...]]]()
+_HEAD = ("fault", "submissions, by final state", "computed twice", "same files")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -31,7 +30,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     rows = config.stash[_ROWS]
     if rows:
         terminalreporter.section("what happened on SLURM")
-        for row in (("fault", "jobs as SLURM counts them", "afterwards"), ("---",) * 3, *rows):
+        for row in (_HEAD, ("---",) * len(_HEAD), *rows):
             terminalreporter.write_line(f"| {' | '.join(row)} |")
 
 
@@ -72,6 +71,12 @@ class OnSlurm:
         self.edit(lambda profile: profile.pop("config"))
         self.known = set(output("sacct", "-nX", "-o", "JobIDRaw").split())
 
+    @property
+    def results(self) -> Path:
+        """Folder of the results."""
+        overlay = yaml.safe_load(self.project.path(self.project.overlay).read_text())
+        return self.project.path(overlay["paths"]["results"])
+
     def edit(self, change: Callable[[dict[str, Any]], None]) -> None:
         """Change the profile as a user would."""
         document = yaml.safe_load(self.profile.read_text())
@@ -106,7 +111,7 @@ class OnSlurm:
     def finish(self, process: subprocess.Popen[str]) -> str:
         """Wait for a run, which must end well; its output."""
         try:
-            said, _ = process.communicate(timeout=_PATIENCE)
+            said, _ = process.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             raise
@@ -138,57 +143,63 @@ class OnSlurm:
 
     def wait_until_running(self) -> tuple[str, str]:
         """Wait for the first job to run; job and node."""
-        wait(self.running, "a job to run", _PATIENCE)
+        wait(self.running, "a job to run", PATIENCE)
         return self.running()[0]
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """The daemons, up."""
-    made = Cluster(Path(tempfile.mkdtemp(prefix="slurm-")))
+    made = Cluster(Path(os.environ["BEDSIEVE_SLURM"]))
     try:
         made.start()
         yield made
     finally:
         made.stop()
-        shutil.rmtree(made.base, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The small demo, run on this machine without SLURM; not to be changed."""
-    return on_this_machine(make_tiny(tmp_path_factory.mktemp("local")))
+    """Three small surveys with a graph network, run on this machine without SLURM; not to be changed."""
+    made = Project(tmp_path_factory.mktemp("local"), "region.yaml")
+    make_region(made)
+    demo = yaml.safe_load((ROOT / "config/demo.yaml").read_text())
+    made.configure(
+        ensemble={"members": ["along_track", "pca", "segments", "gnn"]},
+        detectors={"gnn": demo["detectors"]["gnn"]},
+    )
+    return on_this_machine(made)
 
 
 def on_this_machine(made: Project) -> Project:
     """Run a project without SLURM."""
-    done = made.snakemake(timeout=_PATIENCE)
+    done = made.snakemake(timeout=PATIENCE)
     assert done.returncode == 0, done.stdout[-4000:]
     return made
 
 
 @pytest.fixture
 def here(cluster: Cluster, local: Project, tmp_path: Path) -> OnSlurm:
-    """A copy of the finished demo, to be run through the profile."""
-    return OnSlurm(local.copy(tmp_path / "demo"))
+    """A copy of the finished region, to be run through the profile."""
+    return OnSlurm(local.copy(tmp_path / "here"))
 
 
 @pytest.fixture
 def half_done(here: OnSlurm) -> OnSlurm:
-    """The demo with some products gone: four jobs of one submission each, and the page that shows them."""
-    products = here.project.path("results/demo/products")
+    """The region with some products gone: four jobs of one submission each, and the page that shows them."""
+    products = here.results / "products"
     for name in ("flagged.parquet", "summary.tsv", "maps/score.png", "profiles.png"):
         (products / name).unlink()
     return here
 
 
 @pytest.fixture
-def tell(request: pytest.FixtureRequest) -> Callable[[str, OnSlurm, str], None]:
-    """Put a row into the table that is printed at the end."""
+def tell(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Put a row into the table that is printed at the end, once a test has found the same files."""
 
-    def add(fault: str, on: OnSlurm, afterwards: str) -> None:
+    def add(fault: str, on: OnSlurm, again: str = "nothing") -> None:
         states = [row.state.split()[0] for row in on.rows()]
         counts = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
-        request.config.stash[_ROWS].append((fault, counts, afterwards))
+        request.config.stash[_ROWS].append((fault, counts, again, "yes"))
 
     return add
