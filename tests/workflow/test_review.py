@@ -44,8 +44,13 @@ def review(project: Project, *arguments: str) -> subprocess.CompletedProcess[str
 
 def test_the_plan_of_bedmap_is_a_table_with_no_data(tmp_path: Path) -> None:
     bedmap = Project(tmp_path, "config/config.yaml")
-    done = review(bedmap, "plan", "--pictures", "plan")
+    done = review(bedmap, "plan", "--pictures", "plan", "--nodes", "20", "--gpus", "2")
     assert done.returncode == 0, done.stderr
+    hours = re.search(
+        r"20 nodes with 2 GPUs.* alone: ([\d.]+) h.*chain alone takes ([\d.]+) h", done.stdout
+    )
+    assert hours is not None
+    assert float(hours[1]) >= float(hours[2]) > 0
     table = re.findall(r"^(\w+) +(\d+) +\d+ ", done.stdout, re.M)
     surveys, tiles = tables(ROOT / "config")
     jobs = expected(surveys, tiles, fetch=surveys) - Counter(["all"])
