@@ -100,11 +100,15 @@ def verify(plan: Planned) -> int:
 def repair(plan: Planned, configfiles: list[Path], cores: str) -> int:
     """Delete what a run must make again, and run; the exit status of Snakemake."""
     findings, manifests = _findings(plan)
-    gone = check.delete(findings, manifests, plan.results)
-    if not gone:
-        print("Nothing had to be deleted.")
+    read = {name for job in plan.jobs for name in job.inputs}
+    gone = check.delete(findings, manifests, plan.results, _outputs(plan) | read)
+    if gone:
+        print(f"Making {len(gone)} files again.", flush=True)
+    elif any(finding.kind == check.CHANGED for finding in findings):
+        print("Nothing is damaged; making again what has changed.", flush=True)
+    else:
+        print("Nothing has to be made again.")
         return 0
-    print(f"Deleted {len(gone)} files; making them again.", flush=True)
     # By name: Snakemake does not miss a file that only finished files were made from.
     overlay = ["--configfile", *map(str, configfiles)] if configfiles else []
     command = [sys.executable, "-m", "snakemake", *gone, "all", "--cores", cores, *overlay]
