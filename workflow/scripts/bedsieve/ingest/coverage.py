@@ -24,7 +24,7 @@ import numpy as np
 from bedsieve.errors import ConfigError
 from bedsieve.files import sha256_of, write_text
 from bedsieve.ingest.csv import read_batches, read_header
-from bedsieve.ingest.projection import Crs, Floats, outside_area, project
+from bedsieve.ingest.projection import Crs, Floats, check_metres, outside_area, project
 from bedsieve.ingest.sheet import (
     COVERAGE_COLUMNS,
     PROVISIONAL,
@@ -33,6 +33,7 @@ from bedsieve.ingest.sheet import (
     read_coverage,
     read_sheet,
 )
+from bedsieve.ingest.whereabouts import Whereabouts
 from bedsieve.tile_names import MAX_REACH, tile_index, tile_name
 
 # Points of each release, as its data record states them (doi:10.5194/essd-15-2695-2023).
@@ -69,14 +70,22 @@ def scan(
     Raises
     ------
     InputError
-        If the file is no Bedmap CSV, naming its line.
+        If the file is no Bedmap CSV, naming its line; if all its positions lie outside the area of the CRS.
+    ConfigError
+        If the CRS is unknown or not in metres.
     """
+    check_metres(str(crs))
     tally = TileTally(tile_size, max_gap)
+    where = Whereabouts()
     for lon, lat in _positions(path):
-        here = np.isfinite(lat) & ~outside_area(lon, lat, crs)
+        placed = np.isfinite(lat)
+        outside = outside_area(lon, lat, crs)
+        where = where.joined(Whereabouts.of(lat, placed, outside))
+        here = placed & ~outside
         east, north = project(lon[here], lat[here], crs)
         mapped = np.isfinite(east) & np.isfinite(north)
         tally.add(east[mapped], north[mapped])
+    where.check(path, crs)
     digest = sha256_of(path)
     rows = [CoverageRow(survey, name, n, gap, digest) for name, n, gap in tally.rows()]
     return rows or [CoverageRow(survey, tile_name(0, 0), 0, math.inf, digest)]

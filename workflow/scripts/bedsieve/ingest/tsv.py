@@ -53,7 +53,7 @@ def table_rows(
         if header is None:
             header = cells
             _check_header(path, reader.line_num, header, known, needed)
-        elif len(cells) > len(header):
+        elif len(cells) > len(header) or len(cells) == 1 < len(needed):
             problem = f"{len(cells)} cells under {len(header)} columns"
             raise InputError(path, problem, "Separate the cells by single tabs", reader.line_num)
         else:
