@@ -201,6 +201,23 @@ def test_register_makes_the_table_and_leaves_it_alone_on_error(tmp_path: Path) -
     assert coverage.read_bytes() == before
 
 
+def test_a_table_of_other_tiles_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    """Rows of other tiles name places where nothing lies."""
+    for name, lon in (("A", 10.0), ("B", 12.0)):
+        write_csv(tmp_path / f"{name}.csv", [(lon, -75.0, 5.0)])
+    coverage = tmp_path / "coverage.tsv"
+
+    def registered(name: str, size: float) -> list[str]:
+        scan_to_file(tmp_path / f"{name}.csv", tmp_path / f"{name}.tsv", name, 3031, size)
+        register(coverage, [tmp_path / f"{name}.tsv"])
+        assert coverage.read_text().startswith(f"# tiles of {size:g} m in 3031\nsurvey\t")
+        return sorted(read_coverage(coverage))
+
+    assert registered("A", 50_000) == ["A"]
+    assert registered("B", 50_000) == ["A", "B"]
+    assert registered("B", 25_000) == ["B"]
+
+
 def test_processes_that_register_at_once_lose_nothing(tmp_path: Path) -> None:
     coverage = tmp_path / "coverage.tsv"
     scans = [

@@ -32,6 +32,8 @@ from bedsieve.ingest.sheet import (
     Survey,
     read_coverage,
     read_sheet,
+    read_tiling,
+    tiling,
 )
 from bedsieve.ingest.whereabouts import Whereabouts
 from bedsieve.tile_names import MAX_REACH, tile_index, tile_name
@@ -167,9 +169,10 @@ def _by_tile(columns: Floats, rows: Floats, values: Floats | None) -> Iterator[t
         yield (int(columns[at]), int(rows[at])), float(value)
 
 
-def as_table(rows: Iterable[CoverageRow]) -> str:
-    """The coverage table as text, by survey and then by tile."""
+def as_table(rows: Iterable[CoverageRow], tiles: str = "") -> str:
+    """The coverage table as text, by survey and then by tile, under the line that says which `tiling` it is of."""
     out = io.StringIO()
+    out.write(tiles + "\n" if tiles else "")
     out.write("\t".join(COVERAGE_COLUMNS) + "\n")
     for row in sorted(rows, key=lambda row: (row.survey, tile_index(row.tile))):
         # repr keeps every digit: a rounded distance could put a survey out of a tile's reach.
@@ -187,31 +190,34 @@ def scan_to_file(
     max_gap: float = MAX_REACH,
 ) -> None:
     """Write what `scan` finds to a table of its own, for `register` to take up."""
-    write_text(as_table(scan(path, survey, crs, tile_size, max_gap)), target)
+    rows = scan(path, survey, crs, tile_size, max_gap)
+    write_text(as_table(rows, tiling(tile_size, crs)), target)
 
 
 def register(coverage: str | Path, scans: Iterable[str | Path]) -> None:
-    """Put scans into the coverage table, in place of what it held on those surveys.
+    """Put scans into the coverage table, in place of what it held on those surveys, or of all if it counts other tiles.
 
     Parameters
     ----------
     coverage : path-like
         The table; made if there is none. Its other surveys stay as they are.
     scans : iterable of path-like
-        Tables that `scan_to_file` wrote.
+        Tables that `scan_to_file` wrote, of the same tiles.
 
     Raises
     ------
     InputError
         If one of the tables cannot be read; nothing is changed then.
     """
-    coverage = Path(coverage)
+    coverage, scans = Path(coverage), list(scans)
     found = {name: rows for path in scans for name, rows in read_coverage(path).items()}
+    tiles = read_tiling(scans[0]) if scans else ""
     with _locked(coverage):
-        table = read_coverage(coverage) if coverage.exists() else {}
+        stands = coverage.exists() and (not tiles or read_tiling(coverage) in ("", tiles))
+        table = read_coverage(coverage) if stands else {}
         table |= found
-        rows = (row for tiles in table.values() for row in tiles.values())
-        write_text(as_table(rows), coverage)
+        rows = (row for each in table.values() for row in each.values())
+        write_text(as_table(rows, tiles), coverage)
 
 
 @contextmanager
@@ -272,7 +278,8 @@ def main(arguments: list[str]) -> None:
     from bedsieve.ingest.continent import ice_tiles
 
     active = [survey for survey in read_sheet(arguments[1]) if survey.status == "active"]
-    sys.stdout.write(as_table(provisional(active, ice_tiles("EPSG:3031", 500_000))))
+    rows = provisional(active, ice_tiles("EPSG:3031", 500_000))
+    sys.stdout.write(as_table(rows, tiling(500_000, "EPSG:3031")))
 
 
 if __name__ == "__main__":

@@ -146,6 +146,18 @@ def read_coverage(path: str | Path) -> dict[str, dict[str, CoverageRow]]:
     return coverage
 
 
+def tiling(tile_size: float, crs: object) -> str:
+    """First line of a coverage table: which tiles it counts in, a comment to all who read its rows."""
+    return f"# tiles of {float(tile_size):.10g} m in {crs}"
+
+
+def read_tiling(path: str | Path) -> str:
+    """The same, of a table that stands; empty where it does not say."""
+    with open(path, encoding="utf-8-sig") as stream:
+        first = stream.readline().strip()
+    return first if first.startswith("# tiles of ") else ""
+
+
 def check_address(url: str, allow_http: bool = False) -> str | None:
     """What is wrong with an address to download from, or None: https only, or http to oneself."""
     bad = _NO_ADDRESS.search(url)
