@@ -236,11 +236,11 @@ def test_processes_that_register_at_once_lose_nothing(tmp_path: Path) -> None:
 
 def test_provisional_shares_each_release_out_evenly() -> None:
     surveys = [Survey(1, "A", "BM1"), Survey(2, "B", "BM2"), Survey(3, "C", "BM2")]
-    tiles = [(x, 0) for x in range(6)]
+    tiles = [(x, 0) for x in range(12)]
     rows = provisional(surveys, tiles, {"BM1": 100, "BM2": 80})
     assert [(row.survey, row.tile, row.n) for row in rows] == [
-        ("A", "x0_y0", 50), ("A", "x3_y0", 50), ("B", "x1_y0", 20), ("B", "x4_y0", 20),
-        ("C", "x2_y0", 20), ("C", "x5_y0", 20),
+        ("A", "x0_y0", 50), ("A", "x6_y0", 50), ("B", "x1_y0", 20), ("B", "x7_y0", 20),
+        ("C", "x2_y0", 20), ("C", "x8_y0", 20),
     ]  # fmt: skip
     assert {row.tile for row in provisional(surveys[:1], [(7, 7)])} == {"x7_y7"}
     assert {(row.gap_m, row.sha256) for row in rows} == {(0.0, "provisional")}

@@ -39,7 +39,7 @@ from bedsieve.ingest.whereabouts import Whereabouts
 from bedsieve.tile_names import MAX_REACH, tile_index, tile_name
 
 # Points of each release, as its data record states them (doi:10.5194/essd-15-2695-2023).
-EVERY = 3  # a survey that nobody has scanned is guessed to lie in one of so many tiles
+EVERY = 6  # a survey that nobody has scanned is guessed to lie in one of so many tiles
 RELEASE_POINTS = {"BM1": 2_000_000, "BM2": 25_000_000, "BM3": 50_000_000}
 
 Tile = tuple[int, int]
@@ -234,10 +234,10 @@ def provisional(
     tiles: Sequence[Tile],
     points: Mapping[str, int] = RELEASE_POINTS,
 ) -> list[CoverageRow]:
-    """Guess the coverage of surveys that nobody has scanned: every third tile, with an even share.
+    """Guess the coverage of surveys that nobody has scanned: every sixth tile, with an even share.
 
-    Which tiles a survey really lies in is not known before its file is there. A third of them is more than nearly
-    any survey covers; they are spread evenly, and shifted by one from survey to survey.
+    Which tiles a survey really lies in is not known before its file is there. A sixth of them, 13 of 80,
+    is more than most surveys cover; they are spread evenly, and shifted by one from survey to survey.
 
     Parameters
     ----------
