@@ -9,6 +9,9 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)/workflow/scripts"
 # Which configuration `plan`, `verify`, `repair` and `prune` are about: none for the whole of Bedmap.
 CONFIG ?=
 DELETE ?=
+# A cluster for `plan` to estimate: nodes that are all alike, and the GPUs of each.
+NODES ?=
+GPUS ?= 0
 REVIEW = $(RUN) python -m bedsieve.review
 OVERLAY = $(if $(CONFIG),--configfile $(CONFIG))
 DEMO := --configfile config/demo.yaml --cores $(CORES)
@@ -43,8 +46,8 @@ report: $(VENV)/runtime ## Write the demo's Snakemake report (report.html)
 	$(RUN) snakemake $(DEMO)
 	$(RUN) snakemake $(DEMO) --report results/demo/report/snakemake.html
 
-plan: $(VENV)/runtime ## Show what a run would do, and draw it (plan/); CONFIG=config/demo.yaml for the demo
-	$(REVIEW) plan $(OVERLAY) --pictures plan
+plan: $(VENV)/runtime ## Show what a run would do, and draw it (plan/); CONFIG=config/demo.yaml for the demo; NODES=20 GPUS=2
+	$(REVIEW) plan $(OVERLAY) --pictures plan $(if $(NODES),--nodes $(NODES) --gpus $(GPUS))
 
 verify: $(VENV)/runtime ## Check every file of the results against its manifest (CONFIG as above)
 	$(REVIEW) verify $(OVERLAY)

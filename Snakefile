@@ -13,11 +13,13 @@ sys.path.insert(0, str(Path(workflow.basedir, "workflow", "scripts")))
 from bedsieve.config import validate as validate_config
 from bedsieve.errors import BedsieveError
 from bedsieve.plan import Plan
-from bedsieve.scheduling import lift_default_rate_limit
+from bedsieve.scheduling import collect_seldom, lift_default_rate_limit
 
 
 configfile: "config/config.yaml"
 
+
+collect_seldom()
 
 try:
     validate_config(config)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bedsieve.errors import BedsieveError, InputError
+from bedsieve.errors import BedsieveError, ConfigError, InputError
+from bedsieve.ingest.coverage import scan
 from bedsieve.ingest.csv import scan_survey
 from bedsieve.ingest.output import POINTS_SCHEMA
 from bedsieve.ingest.scratch import Scratch
@@ -220,7 +221,24 @@ def test_all_positions_outside_the_crs(tmp_path: Path) -> None:
         "every position lies outside the area of EPSG:3031: latitudes 60.25 to 60.5"
     )
     assert "crs" in error.remedy
+    with pytest.raises(InputError, match=r"a\.csv: every position lies outside .* 60\.25 to 60\.5"):
+        scan(tmp_path / "a.csv", "A", "EPSG:3031", 50_000)
     assert len(through_ingest(tmp_path / "a.csv", crs="EPSG:3338").points) == 2
+
+
+@pytest.mark.parametrize(
+    ("crs", "said"),
+    [
+        ("EPSG:4326", r"'EPSG:4326' \(WGS 84\) is no plane in metres: its axes are in degree"),
+        ("EPSG:2225", "axes are in US survey foot"),
+        ("EPSG:4978", "is no plane in metres"),
+        ("EPSG:303l", "is not a coordinate reference system that PROJ knows"),
+    ],
+)
+def test_a_crs_that_distances_cannot_be_measured_in(tmp_path: Path, crs: str, said: str) -> None:
+    path = survey_file(tmp_path / "a.csv", GOOD)
+    with pytest.raises(ConfigError, match=said):
+        scan(path, "A", crs, 50_000)
 
 
 def test_some_positions_outside_the_crs(tmp_path: Path) -> None:

@@ -214,6 +214,23 @@ def test_register_makes_the_table_and_leaves_it_alone_on_error(tmp_path: Path) -
     assert coverage.read_bytes() == before
 
 
+def test_a_table_of_other_tiles_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    """Rows of other tiles name places where nothing lies."""
+    for name, lon in (("A", 10.0), ("B", 12.0)):
+        write_csv(tmp_path / f"{name}.csv", [(lon, -75.0, 5.0)])
+    coverage = tmp_path / "coverage.tsv"
+
+    def registered(name: str, size: float) -> list[str]:
+        scan_to_file(tmp_path / f"{name}.csv", tmp_path / f"{name}.tsv", name, 3031, size)
+        register(coverage, [tmp_path / f"{name}.tsv"])
+        assert coverage.read_text().startswith(f"# tiles of {size:g} m in 3031\nsurvey\t")
+        return sorted(read_coverage(coverage))
+
+    assert registered("A", 50_000) == ["A"]
+    assert registered("B", 50_000) == ["A", "B"]
+    assert registered("B", 25_000) == ["B"]
+
+
 def test_processes_that_register_at_once_lose_nothing(tmp_path: Path) -> None:
     coverage = tmp_path / "coverage.tsv"
     scans = [
@@ -232,11 +249,11 @@ def test_processes_that_register_at_once_lose_nothing(tmp_path: Path) -> None:
 
 def test_provisional_shares_each_release_out_evenly() -> None:
     surveys = [Survey(1, "A", "BM1"), Survey(2, "B", "BM2"), Survey(3, "C", "BM2")]
-    tiles = [(x, 0) for x in range(6)]
+    tiles = [(x, 0) for x in range(12)]
     rows = provisional(surveys, tiles, {"BM1": 100, "BM2": 80})
     assert [(row.survey, row.tile, row.n) for row in rows] == [
-        ("A", "x0_y0", 50), ("A", "x3_y0", 50), ("B", "x1_y0", 20), ("B", "x4_y0", 20),
-        ("C", "x2_y0", 20), ("C", "x5_y0", 20),
+        ("A", "x0_y0", 50), ("A", "x6_y0", 50), ("B", "x1_y0", 20), ("B", "x7_y0", 20),
+        ("C", "x2_y0", 20), ("C", "x8_y0", 20),
     ]  # fmt: skip
     assert {row.tile for row in provisional(surveys[:1], [(7, 7)])} == {"x7_y7"}
     assert {(row.gap_m, row.sha256) for row in rows} == {(0.0, "provisional")}

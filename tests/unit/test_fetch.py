@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -299,6 +300,18 @@ def test_zip_cannot_write_elsewhere(server: Server, target: Path, tmp_path: Path
     get(server, target, sha256=SHA)
     assert sorted(path.name for path in tmp_path.rglob("*")) == [TARGET, "raw"]
     assert not list(tmp_path.parent.glob("evil.csv"))
+
+
+def test_zip_that_would_fill_the_disk_is_refused_before_it_is_unpacked(
+    server: Server, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.body = zipped(**{TARGET: bytes(10_000_000)})
+    assert len(server.body) < 20_000
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=9_999_999))
+    monkeypatch.setattr("shutil.copyfileobj", None)
+    with pytest.raises(BedsieveError, match=r"would take 10,000,000 bytes, and 9,999,999 are free"):
+        get(server, target)
+    assert nothing_left(target)
 
 
 def test_zip_without_the_csv_and_broken_zip(server: Server, target: Path) -> None:

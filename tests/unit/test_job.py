@@ -63,6 +63,55 @@ def test_a_fault_of_ours_keeps_its_traceback(tmp_path: Path) -> None:
     done = run("1 / 0", tmp_path / "a.log")
     assert done.returncode == 1
     assert "ZeroDivisionError" in done.stderr
+    assert "ZeroDivisionError" in (tmp_path / "a.log").read_text()
+
+
+DAMAGED = """
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from bedsieve.errors import InputError
+from bedsieve.job import job
+from bedsieve.provenance.record import write_manifests
+
+def told(inputs, output):
+    return SimpleNamespace(rule="r", log=["results/logs/r.log"], input=inputs, output=[output], params={})
+
+for name in ("a.parquet", "b.parquet", "dropped_in.csv"):
+    Path("results").mkdir(exist_ok=True)
+    Path("results", name).write_text(name)
+write_manifests(told([], "results/a.parquet"))
+write_manifests(told([], "results/b.parquet"))
+Path("results/a.parquet").write_text("cut")
+Path("results/dropped_in.csv").write_text("another")
+snakemake = told([f"results/{name}" for name in ("a.parquet", "b.parquet", "dropped_in.csv")], "results/c")
+with job(snakemake.log[0], 1):
+    raise ERROR
+"""
+
+
+@pytest.mark.parametrize(
+    "error", ["ValueError('not parquet')", "InputError('a', 'is odd', 'Mend it')"]
+)
+def test_a_damaged_input_is_named_where_a_job_fails(tmp_path: Path, error: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", DAMAGED.replace("ERROR", error)],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(SCRIPTS)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    first = ["bedsieve: a: is odd. Mend it."] if "odd" in error else []
+    assert done.stderr.splitlines() == [
+        *first,
+        "bedsieve: results/a.parquet: its bytes are not those that were written. Run `make repair` with the "
+        "CONFIG of this run.",
+    ]
+    log = (tmp_path / "results/logs/r.log").read_text()
+    assert log.endswith(done.stderr)
+    assert ("not parquet" in log) is ("odd" not in error)
 
 
 def test_progress_says_share_and_time_left() -> None:

@@ -48,6 +48,21 @@ def plan(tmp_path: Path) -> Plan:
     )
 
 
+def test_a_table_that_counts_other_tiles_is_refused(tmp_path: Path) -> None:
+    row = f"A\tx0_y0\t10\t0\t{SHA_A}\n"
+    config = tables(tmp_path, "survey_no\tsurvey\n1\tA\n", row)
+    config["region"] = {"tile_size": 500_000, "crs": "EPSG:3031"}
+    path = tmp_path / "coverage.tsv"
+    text = path.read_text()
+    Plan.from_config(config).check()
+    path.write_text("# tiles of 500000 m in EPSG:3031\n" + text)
+    Plan.from_config(config).check()
+    for said in ("250000 m in EPSG:3031", "500000 m in EPSG:3413"):
+        path.write_text(f"# tiles of {said}\n{text}")
+        with pytest.raises(ConfigError, match=f"coverage.tsv counts tiles of {said}: .*register"):
+            Plan.from_config(config).check()
+
+
 def test_active_surveys_stand_by_number(plan: Plan) -> None:
     assert list(plan.surveys) == ["A", "B"]
 

@@ -206,7 +206,7 @@ def test_deleting_takes_the_damaged_file_with_its_manifest(
 ) -> None:
     put("results/a/c.parquet", "C")
     found = list(check.check_files(chain, check.hash_files(chain, 1)))
-    assert check.delete(found, chain, RESULTS) == ["results/a/c.parquet"]
+    assert check.delete(found, chain, RESULTS, ()) == ["results/a/c.parquet"]
     assert not Path("results/a/c.parquet").exists()
     assert not manifest_path(RESULTS, "results/a/c.parquet").exists()
     assert Path("results/a/b.parquet").exists()
@@ -215,7 +215,7 @@ def test_deleting_takes_the_damaged_file_with_its_manifest(
 def test_deleting_takes_a_whole_model(chain: dict[str, dict[str, Any]]) -> None:
     put("results/a/models/v1/d/weights", "cut")
     found = list(check.check_files(chain, check.hash_files(chain, 1)))
-    assert len(check.delete(found, chain, RESULTS)) == 2
+    assert len(check.delete(found, chain, RESULTS, ())) == 2
     assert not list(Path("results/a/models/v1/d").iterdir())
 
 
@@ -227,8 +227,46 @@ def test_a_model_that_would_come_out_differently_is_not_deleted(
     manifests = check.read_manifests(RESULTS)
     found = list(check.check_files(manifests, check.hash_files(manifests, 1)))
     with pytest.raises(InputError, match=r"weights: this model is damaged.*models\.version"):
-        check.delete(found, manifests, RESULTS)
+        check.delete(found, manifests, RESULTS, ())
     assert Path("results/a/models/v1/d/manifest.json").exists()
+
+
+def test_what_is_missing_is_made_again_where_a_run_asks_for_it(
+    chain: dict[str, dict[str, Any]],
+) -> None:
+    for name in ("c.parquet", "models/v1/d/weights"):
+        Path("results/a", name).unlink()
+    found = list(check.check_files(chain, check.hash_files(chain, 1)))
+    assert check.delete(found, chain, RESULTS, ["results/a/b.parquet"]) == []
+    asked = ["results/a/c.parquet", "results/a/models/v1/d/manifest.json"]
+    assert check.delete(found, chain, RESULTS, asked) == [
+        *("results/a/c.parquet", "results/a/models/v1/d/manifest.json"),
+        "results/a/models/v1/d/weights",
+    ]
+    # Without its manifest the model is trained again.
+    assert not Path("results/a/models/v1/d/manifest.json").exists()
+
+
+@pytest.mark.parametrize("name", ["../precious", "/{here}/precious", "results/a/../../precious"])
+def test_a_forged_manifest_deletes_nothing_beyond_the_results(
+    chain: dict[str, dict[str, Any]], name: str, tmp_path: Path
+) -> None:
+    own = tmp_path / "precious"
+    own.write_text("mine")
+    name = name.replace("/{here}", str(tmp_path))
+    forged = chain["results/a/c.parquet"] | {"file": name, "sha256": sha("another")}
+    for place in ("c.parquet.json", "tiles/precious.json", "outside/precious.json"):
+        path = RESULTS / "manifests" / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(forged))
+    manifest_path(RESULTS, own).parent.mkdir(parents=True, exist_ok=True)
+    manifest_path(RESULTS, own).write_text(json.dumps(forged | {"file": str(own)}))
+    manifests = check.read_manifests(RESULTS)
+    found = list(check.check_files(manifests, check.hash_files(manifests, 1)))
+    assert f"damaged: {own}: its bytes are not" in "\n".join(map(str, found))
+    delete_orphans(find_orphans(manifests, (), RESULTS), RESULTS)
+    check.delete(found, manifests, RESULTS, ())
+    assert own.read_text() == "mine"
 
 
 def test_files_that_nothing_asks_for_are_left_over(chain: dict[str, dict[str, Any]]) -> None:
@@ -251,9 +289,24 @@ def test_files_that_nothing_asks_for_are_left_over(chain: dict[str, dict[str, An
     assert gone not in check.read_manifests(RESULTS)
 
 
-def test_a_broken_manifest_and_an_empty_folder_are_named(chain: dict[str, dict[str, Any]]) -> None:
+@pytest.mark.parametrize("text", ["{", "", '{"format": 1, "sha256": "0", "file": "results/a/c"}'])
+def test_a_broken_manifest_is_named_and_goes_with_its_file(
+    chain: dict[str, dict[str, Any]], text: str
+) -> None:
+    manifest_path(RESULTS, "results/a/c.parquet").write_text(text)
+    manifests = check.read_manifests(RESULTS)
+    assert manifests.keys() == chain.keys()
+    found = list(check.check_files(manifests, check.hash_files(manifests, 1)))
+    words = "its manifest is not whole: nothing tells how it was made"
+    assert list(map(str, found)) == [f"damaged: results/a/c.parquet: {words}"]
+    assert not list(
+        check.check_plan(manifests, {"results/a/c.parquet": check.Expected("0ther", {})})
+    )
+    assert check.delete(found, manifests, RESULTS, ()) == ["results/a/c.parquet"]
+    assert not Path("results/a/c.parquet").exists()
+    assert findings(check.read_manifests(RESULTS)) == []
+
+
+def test_results_without_manifests_are_named() -> None:
     with pytest.raises(InputError, match="holds no manifest"):
         check.read_manifests(Path("results/b"))
-    manifest_path(RESULTS, "results/a/b.parquet").write_text("{")
-    with pytest.raises(InputError, match=r"b\.parquet\.json: is no whole manifest"):
-        check.read_manifests(RESULTS)

@@ -15,9 +15,11 @@ from bedsieve.review.jobs import Planned, PlannedJob
 from bedsieve.review.submissions import (
     STEP_S,
     SUBMISSION_S,
+    Profile,
     Submissions,
     count_submissions,
-    read_groups,
+    read_profile,
+    submissions_of,
 )
 from bedsieve.review.table import as_text, estimate, longest_chain, read_benchmark
 
@@ -37,6 +39,7 @@ def job(rule: str, *needs: int, **fields: object) -> PlannedJob:
         threads=2,
         gpus=0,
         work_s=360.0,
+        limit_s=600.0,
         runs=True,
         needs=needs,
     )
@@ -56,21 +59,23 @@ GROUPS = {"points": "tiles", "edges": "tiles"}
 
 
 def test_connected_jobs_of_a_group_are_one_submission() -> None:
-    assert count_submissions(TILES, {}, {}) == Submissions(7, 7)
-    assert count_submissions(TILES, GROUPS, {}) == Submissions(2 + 3, 7)
-    assert count_submissions(TILES, GROUPS, {"tiles": 2}) == Submissions(1 + 3, 7)
-    assert count_submissions(TILES, GROUPS, {"tiles": 5}) == Submissions(1 + 3, 7)
+    assert count_submissions(TILES, Profile({}, {})) == Submissions(7, 7)
+    assert submissions_of(TILES, Profile(GROUPS, {})) == [(0, 1), (2, 3), (4,), (5,), (6,)]
+    together = [(0, 1, 2, 3), (4,), (5,), (6,)]
+    assert submissions_of(TILES, Profile(GROUPS, {"tiles": 2})) == together
+    assert count_submissions(TILES, Profile(GROUPS, {"tiles": 5})) == Submissions(1 + 3, 7)
 
 
 def test_a_group_on_both_sides_of_training_is_not_connected_through_it() -> None:
     grouped = dict.fromkeys(("points", "edges"), "tiles") | {"scores": "scores"}
-    assert count_submissions(TILES, grouped, {"scores": 2}) == Submissions(2 + 1 + 1, 7)
+    profile = Profile(grouped, {"scores": 2})
+    assert count_submissions(TILES, profile) == Submissions(2 + 1 + 1, 7)
 
 
 def test_jobs_that_do_not_run_are_not_submitted() -> None:
     rest = (*(replace(one, runs=False) for one in TILES[:4]), *TILES[4:])
-    assert count_submissions(rest, GROUPS, {}) == Submissions(3, 3)
-    assert count_submissions((), GROUPS, {}) == Submissions(0, 0)
+    assert count_submissions(rest, Profile(GROUPS, {})) == Submissions(3, 3)
+    assert count_submissions((), Profile(GROUPS, {})) == Submissions(0, 0)
 
 
 def test_a_submission_costs_more_than_a_further_job_in_it() -> None:
@@ -160,7 +165,8 @@ def test_findings_are_shown_the_gravest_first_and_not_without_end(
 
 
 def test_groups_are_read_from_the_profile() -> None:
-    groups, components = read_groups(ROOT / "profiles" / "slurm" / "config.yaml")
-    assert groups["points"] == groups["labels"]
-    assert set(components) <= set(groups.values())
-    assert all(count >= 1 for count in components.values())
+    profile = read_profile(ROOT / "profiles" / "slurm" / "config.yaml")
+    assert profile.groups["points"] == profile.groups["labels"]
+    assert set(profile.components) <= set(profile.groups.values())
+    assert all(count >= 1 for count in profile.components.values())
+    assert profile.at_once == 100

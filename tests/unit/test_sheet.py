@@ -90,6 +90,7 @@ def test_harmonise_params_leave_out_what_does_not_matter_to_it() -> None:
         (("survey_no|survey|sha256", "1|A|abc"), (":2", "sha256 'abc'", "64 hexadecimal")),
         (("survey_no|survey|year_start", "1|A|07"), (":2", "year_start is '07'", "2007")),
         (("survey_no|survey", "1|A|x|y"), (":2", "4 cells under 2 columns")),
+        (("survey_no|survey", "1 A"), (":2", "1 cells under 2 columns. Separate", "single tabs")),
         (("# nothing",), ("is empty", "survey_no, survey")),
     ],
 )

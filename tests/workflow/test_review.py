@@ -13,10 +13,12 @@ from collections import Counter
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import polars as pl
 import pytest
 import yaml
 
 from tests.workflow.conftest import ROOT, Project, digests, environment
+from tests.workflow.small_region import BASE, make_region
 from tests.workflow.test_dry_run import expected, tables
 
 RULES = {
@@ -44,8 +46,13 @@ def review(project: Project, *arguments: str) -> subprocess.CompletedProcess[str
 
 def test_the_plan_of_bedmap_is_a_table_with_no_data(tmp_path: Path) -> None:
     bedmap = Project(tmp_path, "config/config.yaml")
-    done = review(bedmap, "plan", "--pictures", "plan")
+    done = review(bedmap, "plan", "--pictures", "plan", "--nodes", "20", "--gpus", "2")
     assert done.returncode == 0, done.stderr
+    hours = re.search(
+        r"20 nodes with 2 GPUs.* alone: ([\d.]+) h.*chain alone takes ([\d.]+) h", done.stdout
+    )
+    assert hours is not None
+    assert float(hours[1]) >= float(hours[2]) > 0
     table = re.findall(r"^(\w+) +(\d+) +\d+ ", done.stdout, re.M)
     surveys, tiles = tables(ROOT / "config")
     jobs = expected(surveys, tiles, fetch=surveys) - Counter(["all"])
@@ -143,9 +150,30 @@ def test_a_corrupted_table_and_a_truncated_model_are_named_and_made_again(
     assert "2 damaged" in done.stdout
     done = review(copied, "repair", "--cores", "2")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Deleted 3 files" in done.stdout
+    assert "Making 3 files again." in done.stdout
     assert digests(copied.path("results")) == digests(finished.path("results"))
     assert review(copied, "verify").returncode == 0
+
+
+def test_what_is_missing_and_a_broken_manifest_are_made_again(
+    copied: Project, finished: Project
+) -> None:
+    """The table in the middle is missed by no later job, so a plain run would not make it."""
+    results = copied.path("results/demo")
+    gone = sorted(results.glob("tiles/*/crossovers.parquet"))[0]
+    cut = sorted(results.glob("manifests/surveys/*.parquet.json"))[0]
+    gone.unlink()
+    os.truncate(cut, 50)
+    done = review(copied, "verify")
+    assert done.returncode == 1
+    assert f"missing: {gone.relative_to(copied.folder)}" in done.stdout
+    assert f"damaged: results/demo/surveys/{cut.stem}: its manifest is not whole" in done.stdout
+    done = review(copied, "repair", "--cores", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Making 2 files again." in done.stdout
+    assert digests(results) == digests(finished.path("results/demo"))
+    done = review(copied, "repair")
+    assert "Nothing has to be made again." in done.stdout
 
 
 def test_a_changed_parameter_and_input_are_named(copied: Project) -> None:
@@ -200,6 +228,25 @@ def test_a_hostile_name_stops_before_anything_runs(project: Project, name: str) 
     assert f"surveys.tsv:2: survey {name!r} cannot be used. Write a name of letters" in done.stdout
     assert not list(project.folder.rglob("owned"))
     assert not project.path("results").exists()
+
+
+def test_words_of_the_sheet_are_words_and_no_commands(tmp_path: Path) -> None:
+    hostile = {
+        "platform": "airborne; touch owned",
+        "institution": "$(touch owned)",
+        "instrument": "`touch owned` {input} {rules} %(asctime)s '\\''",
+        "note": "<script>alert(1)</script> && touch owned",
+    }
+    project = Project(tmp_path, "region.yaml")
+    make_region(project)
+    lines = ["\t".join(("survey_no", "survey", *hostile))]
+    lines += ["\t".join((f"{n}", name, *hostile.values())) for n, name in enumerate(BASE, start=1)]
+    project.path("surveys.tsv").write_text("\n".join([*lines, ""]))
+    project.run("results/surveys/A.parquet", "--printshellcmds")
+    table = pl.read_parquet(project.path("results/surveys/A.parquet"))
+    for column in ("platform", "institution", "instrument"):
+        assert table[column].unique().to_list() == [hostile[column]]
+    assert not list(project.folder.rglob("owned"))
 
 
 def test_the_cluster_profile_tells_networks_to_use_the_gpus_that_it_gives(project: Project) -> None:

@@ -18,6 +18,7 @@ _IMPORT = re.compile(
 )
 
 
+@cache
 def code_digest(script: str, env: str | None = None, root: Path = _SCRIPTS) -> str:
     """Digest of everything that a rule's script can run.
 

@@ -60,7 +60,8 @@ assert tuple(COLUMNS) == SURVEY_COLUMNS
 _COVERAGE = """
 ## The coverage table
 
-Tab-separated, written by `snakemake register`, which scans each survey's file: never edit it by hand.
+Tab-separated, written by `snakemake register`, which scans each survey's file: never edit it by hand. Its first line says which
+tiles it counts in; a run stops where the configuration has others.
 
 | column | meaning |
 |---|---|

@@ -19,6 +19,8 @@ from bedsieve.ingest.sheet import (
     Survey,
     read_coverage,
     read_sheet,
+    read_tiling,
+    tiling,
 )
 from bedsieve.tile_names import MAX_REACH, tile_index
 
@@ -44,6 +46,8 @@ class Plan:
         Tiles that models are trained on; empty for all.
     evaluated : tuple of str or int
         Tiles that the evaluation injects errors into, or how many: those with the most points.
+    other_tiles : str
+        What the coverage table says of its tiles, if they are not those of the configuration.
     """
 
     surveys: dict[str, Survey]
@@ -51,6 +55,7 @@ class Plan:
     reach: float
     trained_on: tuple[str, ...] = ()
     evaluated: tuple[str, ...] | int = 0
+    other_tiles: str = ""
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Plan:
@@ -71,6 +76,7 @@ class Plan:
         return cls(
             surveys={survey.survey: survey for survey in active},
             coverage=_coverage(Path(config["paths"]["coverage"])),
+            other_tiles=_other_tiles(Path(config["paths"]["coverage"]), config),
             reach=reach(config),
             trained_on=tuple(config["models"]["tiles"]),
             evaluated=tiles if isinstance(tiles, int) else tuple(tiles),
@@ -160,6 +166,11 @@ class Plan:
                 f"no coverage for {_some(unknown)}. Run `snakemake register` with the same "
                 "options, then this command again."
             )
+        if self.other_tiles:
+            raise ConfigError(
+                f"{self.other_tiles}: region.tile_size and region.crs are others now. Run `snakemake register` with the "
+                "same options, then this command again."
+            )
         changed = [
             name
             for name, survey in self.surveys.items()
@@ -232,6 +243,13 @@ def reach(config: dict[str, Any]) -> float:
 def _coverage(path: Path) -> dict[str, dict[str, CoverageRow]]:
     """The coverage table; empty before the first survey is registered."""
     return read_coverage(path) if path.exists() else {}
+
+
+def _other_tiles(path: Path, config: dict[str, Any]) -> str:
+    """What the coverage table counts in, by file, where it says so and it is not what the configuration says."""
+    said = read_tiling(path) if path.exists() else ""
+    wanted = tiling(config["region"]["tile_size"], config["region"]["crs"]) if said else ""
+    return "" if said == wanted else f"{path} counts {said.removeprefix('# ')}"
 
 
 def _place(tile: str) -> tuple[int, int]:

@@ -8,10 +8,19 @@ at 43 % of a core, more than any stage; without the limit it was below 6 %.
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 DEFAULT_LIMIT = (100, 1)
 """Jobs and seconds, where the command line and the profile set no ``max-jobs-per-timespan``."""
+
+
+def collect_seldom() -> None:
+    """Let Python look for circles of dead objects seldom: a plan is a growing heap of living ones.
+
+    A plan of 2,523 jobs took 16.8 s of processor time so, 18.7 s before, and 6 MB more of 288.
+    """
+    gc.set_threshold(100_000, 50, 100)
 
 
 def lift_default_rate_limit(workflow: Any) -> None:

@@ -24,7 +24,7 @@ import numpy as np
 from bedsieve.errors import ConfigError
 from bedsieve.files import sha256_of, write_text
 from bedsieve.ingest.csv import BLOCK, read_batches, read_header
-from bedsieve.ingest.projection import Crs, Floats, outside_area, project
+from bedsieve.ingest.projection import Crs, Floats, check_metres, outside_area, project
 from bedsieve.ingest.sheet import (
     COVERAGE_COLUMNS,
     PROVISIONAL,
@@ -32,12 +32,15 @@ from bedsieve.ingest.sheet import (
     Survey,
     read_coverage,
     read_sheet,
+    read_tiling,
+    tiling,
 )
+from bedsieve.ingest.whereabouts import Whereabouts
 from bedsieve.progress import Progress
 from bedsieve.tile_names import MAX_REACH, tile_index, tile_name
 
 # Points of each release, as its data record states them (doi:10.5194/essd-15-2695-2023).
-EVERY = 3  # a survey that nobody has scanned is guessed to lie in one of so many tiles
+EVERY = 6  # a survey that nobody has scanned is guessed to lie in one of so many tiles
 RELEASE_POINTS = {"BM1": 2_000_000, "BM2": 25_000_000, "BM3": 50_000_000}
 
 Tile = tuple[int, int]
@@ -70,14 +73,22 @@ def scan(
     Raises
     ------
     InputError
-        If the file is no Bedmap CSV, naming its line.
+        If the file is no Bedmap CSV, naming its line; if all its positions lie outside the area of the CRS.
+    ConfigError
+        If the CRS is unknown or not in metres.
     """
+    check_metres(str(crs))
     tally = TileTally(tile_size, max_gap)
+    where = Whereabouts()
     for lon, lat in _positions(path):
-        here = np.isfinite(lat) & ~outside_area(lon, lat, crs)
+        placed = np.isfinite(lat)
+        outside = outside_area(lon, lat, crs)
+        where = where.joined(Whereabouts.of(lat, placed, outside))
+        here = placed & ~outside
         east, north = project(lon[here], lat[here], crs)
         mapped = np.isfinite(east) & np.isfinite(north)
         tally.add(east[mapped], north[mapped])
+    where.check(path, crs)
     digest = sha256_of(path)
     rows = [CoverageRow(survey, name, n, gap, digest) for name, n, gap in tally.rows()]
     return rows or [CoverageRow(survey, tile_name(0, 0), 0, math.inf, digest)]
@@ -161,9 +172,10 @@ def _by_tile(columns: Floats, rows: Floats, values: Floats | None) -> Iterator[t
         yield (int(columns[at]), int(rows[at])), float(value)
 
 
-def as_table(rows: Iterable[CoverageRow]) -> str:
-    """The coverage table as text, by survey and then by tile."""
+def as_table(rows: Iterable[CoverageRow], tiles: str = "") -> str:
+    """The coverage table as text, by survey and then by tile, under the line that says which `tiling` it is of."""
     out = io.StringIO()
+    out.write(tiles + "\n" if tiles else "")
     out.write("\t".join(COVERAGE_COLUMNS) + "\n")
     for row in sorted(rows, key=lambda row: (row.survey, tile_index(row.tile))):
         # repr keeps every digit: a rounded distance could put a survey out of a tile's reach.
@@ -181,31 +193,34 @@ def scan_to_file(
     max_gap: float = MAX_REACH,
 ) -> None:
     """Write what `scan` finds to a table of its own, for `register` to take up."""
-    write_text(as_table(scan(path, survey, crs, tile_size, max_gap)), target)
+    rows = scan(path, survey, crs, tile_size, max_gap)
+    write_text(as_table(rows, tiling(tile_size, crs)), target)
 
 
 def register(coverage: str | Path, scans: Iterable[str | Path]) -> None:
-    """Put scans into the coverage table, in place of what it held on those surveys.
+    """Put scans into the coverage table, in place of what it held on those surveys, or of all if it counts other tiles.
 
     Parameters
     ----------
     coverage : path-like
         The table; made if there is none. Its other surveys stay as they are.
     scans : iterable of path-like
-        Tables that `scan_to_file` wrote.
+        Tables that `scan_to_file` wrote, of the same tiles.
 
     Raises
     ------
     InputError
         If one of the tables cannot be read; nothing is changed then.
     """
-    coverage = Path(coverage)
+    coverage, scans = Path(coverage), list(scans)
     found = {name: rows for path in scans for name, rows in read_coverage(path).items()}
+    tiles = read_tiling(scans[0]) if scans else ""
     with _locked(coverage):
-        table = read_coverage(coverage) if coverage.exists() else {}
+        stands = coverage.exists() and (not tiles or read_tiling(coverage) in ("", tiles))
+        table = read_coverage(coverage) if stands else {}
         table |= found
-        rows = (row for tiles in table.values() for row in tiles.values())
-        write_text(as_table(rows), coverage)
+        rows = (row for each in table.values() for row in each.values())
+        write_text(as_table(rows, tiles), coverage)
 
 
 @contextmanager
@@ -222,10 +237,10 @@ def provisional(
     tiles: Sequence[Tile],
     points: Mapping[str, int] = RELEASE_POINTS,
 ) -> list[CoverageRow]:
-    """Guess the coverage of surveys that nobody has scanned: every third tile, with an even share.
+    """Guess the coverage of surveys that nobody has scanned: every sixth tile, with an even share.
 
-    Which tiles a survey really lies in is not known before its file is there. A third of them is more than nearly
-    any survey covers; they are spread evenly, and shifted by one from survey to survey.
+    Which tiles a survey really lies in is not known before its file is there. A sixth of them, 13 of 80,
+    is more than most surveys cover; they are spread evenly, and shifted by one from survey to survey.
 
     Parameters
     ----------
@@ -266,7 +281,8 @@ def main(arguments: list[str]) -> None:
     from bedsieve.ingest.continent import ice_tiles
 
     active = [survey for survey in read_sheet(arguments[1]) if survey.status == "active"]
-    sys.stdout.write(as_table(provisional(active, ice_tiles("EPSG:3031", 500_000))))
+    rows = provisional(active, ice_tiles("EPSG:3031", 500_000))
+    sys.stdout.write(as_table(rows, tiling(500_000, "EPSG:3031")))
 
 
 if __name__ == "__main__":

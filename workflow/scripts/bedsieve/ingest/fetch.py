@@ -110,10 +110,22 @@ def _unzip(part: Path, ready: Path, target: Path, elsewhere: str) -> None:
     try:
         with zipfile.ZipFile(part) as archive:
             member = _member(archive, target, elsewhere)
+            _check_room(member, ready, target)
             with archive.open(member) as source, open(ready, "wb") as out:
                 shutil.copyfileobj(source, out, _CHUNK)
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise InputError(target, f"its zip cannot be read ({error})", elsewhere) from error
+
+
+def _check_room(member: zipfile.ZipInfo, ready: Path, target: Path) -> None:
+    """Refuse, before a byte is written, what would fill the disk: zeros pack a thousand times smaller."""
+    free = shutil.disk_usage(ready.parent).free
+    if member.file_size > free:
+        raise InputError(
+            target,
+            f"{member.filename!r} of its zip would take {member.file_size:,} bytes, and {free:,} are free",
+            "Free some space if the file is that large, then run the same command again",
+        )
 
 
 def _member(archive: zipfile.ZipFile, target: Path, elsewhere: str) -> zipfile.ZipInfo:

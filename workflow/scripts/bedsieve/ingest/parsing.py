@@ -6,14 +6,12 @@ the time, and whether the row is good enough to go on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bedsieve.errors import InputError
 from bedsieve.ingest.cell_kernels import CLOCK, DATE, IDENTITY, LENIENT, NUMBER
 from bedsieve.ingest.cells import Cells
 from bedsieve.ingest.csv import BLOCK, read_cells
@@ -28,6 +26,7 @@ from bedsieve.ingest.ledger import (
 )
 from bedsieve.ingest.projection import normalised_longitude, outside_area, project
 from bedsieve.ingest.scratch import Scratch
+from bedsieve.ingest.whereabouts import Whereabouts
 from bedsieve.progress import Progress
 
 Floats = NDArray[np.float64]
@@ -68,31 +67,6 @@ def expected_rows(path: str | Path) -> int:
     return Path(path).stat().st_size // _SHORTEST_ROW
 
 
-@dataclass(frozen=True)
-class _Whereabouts:
-    """How many rows have a position, how many of those lie outside, and from where to where."""
-
-    placed: int = 0
-    outside: int = 0
-    south: float = np.inf
-    north: float = -np.inf
-
-    @classmethod
-    def of(cls, lat: Floats, placed: Mask, outside: Mask) -> _Whereabouts:
-        if not placed.any():
-            return cls()
-        found = lat[placed]
-        return cls(len(found), int(outside.sum()), float(found.min()), float(found.max()))
-
-    def joined(self, other: _Whereabouts) -> _Whereabouts:
-        return _Whereabouts(
-            self.placed + other.placed,
-            self.outside + other.outside,
-            min(self.south, other.south),
-            max(self.north, other.north),
-        )
-
-
 def parse_into(
     scratch: Scratch,
     suspects: Suspects,
@@ -125,27 +99,20 @@ def parse_into(
         As `read_cells`; also where rows have positions, but all of them outside the CRS's area.
     """
 
-    def work(cells: Cells) -> tuple[dict[str, NDArray[Any]], _Whereabouts]:
+    def work(cells: Cells) -> tuple[dict[str, NDArray[Any]], Whereabouts]:
         return _judged(cells, crs)
 
-    where = _Whereabouts()
+    where = Whereabouts()
     progress = Progress(f"Reading {Path(path).name}", Path(path).stat().st_size / 1e6, "MB")
     for columns, part in read_cells(path, header, WANTED, work, threads):
         where = where.joined(part)
         suspects.add(columns["east"], columns["north"], columns["code"] == KEPT)
         scratch.append(columns)
         progress.advance(BLOCK / 1e6)
-    if where.placed and where.placed == where.outside:
-        raise InputError(
-            path,
-            f"every position lies outside the area of {crs}: latitudes "
-            f"{where.south:g} to {where.north:g}",
-            "Set crs in the configuration to one made for this region, or check whether the "
-            "columns of longitude and latitude are swapped",
-        )
+    where.check(path, crs)
 
 
-def _judged(cells: Cells, crs: str) -> tuple[dict[str, NDArray[Any]], _Whereabouts]:
+def _judged(cells: Cells, crs: str) -> tuple[dict[str, NDArray[Any]], Whereabouts]:
     columns = dict(cells.columns)
     for name, kind in WANTED.items():
         if name not in columns:
@@ -154,7 +121,7 @@ def _judged(cells: Cells, crs: str) -> tuple[dict[str, NDArray[Any]], _Whereabou
     lon, lat = normalised_longitude(columns["lon"]), columns["lat"]
     placed = np.isfinite(lon) & np.isfinite(lat)
     outside = placed & outside_area(columns["lon"], lat, crs)
-    here = _Whereabouts.of(lat, placed, outside)
+    here = Whereabouts.of(lat, placed, outside)
     lon, lat = np.where(outside, np.nan, lon), np.where(outside, np.nan, lat)
     # One thread: the blocks are already treated side by side.
     east, north = project(lon, lat, crs, threads=1)

@@ -58,6 +58,25 @@ def _known_crs(name: str) -> CRS:
         ) from error
 
 
+@lru_cache(maxsize=32)
+def check_metres(name: str) -> None:
+    """Make sure that a CRS is a plane in metres, as all distances in the configuration are.
+
+    Raises
+    ------
+    ConfigError
+        If it is in degrees, feet or kilometres, or unknown.
+    """
+    crs = as_crs(name)
+    units = {axis.unit_name for axis in crs.axis_info}
+    if not crs.is_projected or units != {"metre"}:
+        raise ConfigError(
+            f"crs: {name!r} ({crs.name}) is no plane in metres: its axes are in "
+            f"{' and '.join(sorted(units))}. Set region.crs to a projected system in metres, such as "
+            "EPSG:3031 for Antarctica or EPSG:3413 for Greenland."
+        )
+
+
 def normalised_longitude(lon: ArrayLike) -> Floats:
     """Longitudes in degrees east, 0–360 accepted, as -180..180 (those within it keep their bits)."""
     lon = np.asarray(lon, dtype=np.float64)

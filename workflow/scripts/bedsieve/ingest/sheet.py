@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from bedsieve.errors import InputError
 from bedsieve.ingest.tsv import nearest, table_rows
@@ -26,6 +26,9 @@ MAX_SURVEY_NO = 2**32 - 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _TILE = re.compile(r"x(-?\d+)_y(-?\d+)")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_NO_ADDRESS = re.compile(r"[^!-~]")
+# Bytes that steer a terminal, and marks that turn the direction of text: no field needs one.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +146,23 @@ def read_coverage(path: str | Path) -> dict[str, dict[str, CoverageRow]]:
     return coverage
 
 
+def tiling(tile_size: float, crs: object) -> str:
+    """First line of a coverage table: which tiles it counts in, a comment to all who read its rows."""
+    return f"# tiles of {float(tile_size):.10g} m in {crs}"
+
+
+def read_tiling(path: str | Path) -> str:
+    """The same, of a table that stands; empty where it does not say."""
+    with open(path, encoding="utf-8-sig") as stream:
+        first = stream.readline().strip()
+    return first if first.startswith("# tiles of ") else ""
+
+
 def check_address(url: str, allow_http: bool = False) -> str | None:
     """What is wrong with an address to download from, or None: https only, or http to oneself."""
+    bad = _NO_ADDRESS.search(url)
+    if bad is not None:
+        return f"holds {bad[0]!r}, which stands in addresses as {quote(bad[0])}"
     try:
         parts = urlsplit(url)
         host = parts.hostname
@@ -168,6 +186,12 @@ class _Row:
 
     def text(self, column: str, default: str = "") -> str:
         return self.cells.get(column, "") or default
+
+    def words(self, column: str) -> str:
+        value = self.text(column)
+        if _CONTROL.search(value):
+            self.fail(f"{column} {value!r} holds a control character", "Write plain text")
+        return value
 
     def matching(self, column: str, good: Callable[[str], object], wanted: str) -> str:
         value = self.text(column)
@@ -214,21 +238,21 @@ def _survey(row: _Row, allow_http: bool) -> Survey:
             "a name of letters, digits and _ . + - "
             "that starts with a letter or digit and has no '..'",
         ),
-        release=row.text("release"),
+        release=row.words("release"),
         url=url,
         sha256=row.matching(
             "sha256",
             lambda v: not v or _SHA256.fullmatch(v.lower()),
             "64 hexadecimal digits, or leave it blank",
         ).lower(),
-        platform=row.text("platform"),
-        institution=row.text("institution"),
-        instrument=row.text("instrument"),
+        platform=row.words("platform"),
+        institution=row.words("institution"),
+        instrument=row.words("instrument"),
         year_start=row.year("year_start"),
         year_end=row.year("year_end"),
         order=row.one_of("order", ORDERS),
         status=row.one_of("status", STATUSES),
-        note=row.text("note"),
+        note=row.words("note"),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 
 from bedsieve.errors import InputError
@@ -36,7 +37,8 @@ def table_rows(
         raise InputError(path, "no such file", "Correct the path in the configuration") from None
     except UnicodeDecodeError as error:
         raise InputError(path, "is not UTF-8 text", "Save it as UTF-8") from error
-    reader = csv.reader(text.splitlines(), delimiter="\t")
+    # Not splitlines(), which also ends lines at marks that editors don't count.
+    reader = csv.reader(StringIO(text, newline=""), delimiter="\t")
     header: list[str] | None = None
     last = 0
     for cells in reader:
@@ -51,7 +53,7 @@ def table_rows(
         if header is None:
             header = cells
             _check_header(path, reader.line_num, header, known, needed)
-        elif len(cells) > len(header):
+        elif len(cells) > len(header) or len(cells) == 1 < len(needed):
             problem = f"{len(cells)} cells under {len(header)} columns"
             raise InputError(path, problem, "Separate the cells by single tabs", reader.line_num)
         else:

@@ -6,7 +6,7 @@ names the file, what differs and what follows. Nothing is changed here; `delete`
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from bedsieve.provenance.record import manifest_path, read_manifest
 # STALE: made from other inputs than stand now. CHANGED: the workflow would make it differently now.
 DAMAGED, MISSING, STALE, CHANGED, NOTE = "damaged", "missing", "out of date", "changed", "note"
 Manifests = Mapping[str, dict[str, Any]]
+_NOT_WHOLE: dict[str, Any] = {"sha256": None, "inputs": {}, "packages": {}}
 
 
 @dataclass(frozen=True, order=True)
@@ -43,21 +44,28 @@ class Expected:
 
 
 def read_manifests(results: Path) -> dict[str, dict[str, Any]]:
-    """All manifests of a results folder, by the file that each is of.
+    """All manifests of a results folder, by the file that each is of: the one whose place it has.
+
+    A manifest that cannot be read, or is of a file that belongs elsewhere, comes back without a checksum.
 
     Raises
     ------
     InputError
-        If there is none, or one cannot be read.
+        If there is none.
     """
     found = {}
-    for path in sorted((results / "manifests").rglob("*.json")):
+    folder = results / "manifests"
+    for path in sorted(folder.rglob("*.json")):
         document = read_manifest(path)
-        if document is None:
-            raise InputError(path, "is no whole manifest", "Delete it and its file, and run again")
-        found[str(document["file"])] = document
+        name = "" if document is None else str(document["file"])
+        if document is None or ".." in Path(name).parts or manifest_path(results, name) != path:
+            inside = path.relative_to(folder).with_suffix("")
+            outside = inside.parts[0] == "outside"
+            name = str(inside.relative_to("outside") if outside else results / inside)
+            document = _NOT_WHOLE | {"file": name}
+        found[name] = document
     if not found:
-        raise InputError(results / "manifests", "holds no manifest", "Run the workflow first")
+        raise InputError(folder, "holds no manifest", "Run the workflow first")
     return found
 
 
@@ -82,7 +90,9 @@ def hash_files(manifests: Manifests, threads: int) -> dict[str, str | None]:
 def check_files(manifests: Manifests, stands: Mapping[str, str | None]) -> Iterator[Finding]:
     """Compare files, and the inputs that they were made from, with what stands on the disk."""
     for name, about in manifests.items():
-        if stands[name] is None:
+        if about["sha256"] is None:
+            yield Finding(DAMAGED, name, "its manifest is not whole: nothing tells how it was made")
+        elif stands[name] is None:
             yield Finding(MISSING, name, "is gone; a run makes it again")
         elif stands[name] != about["sha256"]:
             yield Finding(DAMAGED, name, "its bytes are not those that were written")
@@ -107,6 +117,8 @@ def check_plan(manifests: Manifests, expected: Mapping[str, Expected]) -> Iterat
             if Path(name).is_file():
                 yield Finding(NOTE, name, "has no manifest: nothing is known of how it was made")
             continue
+        if about["sha256"] is None:
+            continue
         if now.code != about["code"]:
             yield Finding(CHANGED, name, f"its code was {about['code']} and is {now.code} now")
         for key in sorted({*now.params, *about["params"]}):
@@ -129,15 +141,28 @@ def check_packages(manifests: Manifests, installed: Mapping[str, str]) -> Iterat
         yield Finding(NOTE, names[0] + more, text)
 
 
-def delete(findings: list[Finding], manifests: Manifests, results: Path) -> list[str]:
-    """Delete what a run must make again: damaged files, and those made from other inputs than stand now.
+def delete(
+    findings: list[Finding], manifests: Manifests, results: Path, asked: Collection[str]
+) -> list[str]:
+    """Delete what a run must make again: what is damaged or missing, and what was made from other inputs than stand now.
 
     A model goes with all of its files, so that it is trained again.
+
+    Parameters
+    ----------
+    findings : list of Finding
+    manifests : mapping of str to dict
+        Manifest of each file that was made.
+    results : Path
+        Folder of the results.
+    asked : collection of str
+        Files that the jobs of a run read or make. Beyond the results, nothing else is deleted, whatever a manifest
+        says; and what is missing is let be unless it is one of these.
 
     Returns
     -------
     list of str
-        Files that were deleted.
+        Files to be made again; none of them stands now.
 
     Raises
     ------
@@ -145,9 +170,14 @@ def delete(findings: list[Finding], manifests: Manifests, results: Path) -> list
         If a model is damaged that would come out differently, because what it was trained on has changed.
     """
     doomed: set[str] = set()
-    for finding in (finding for finding in findings if finding.kind in (DAMAGED, STALE)):
-        if _of_a_model(finding.file):
-            folder = Path(finding.file).parent
+    folders = {Path(name).parent for name in asked}
+    for finding in (finding for finding in findings if finding.kind in (DAMAGED, MISSING, STALE)):
+        folder, model = Path(finding.file).parent, _of_a_model(finding.file)
+        wanted = finding.file in asked or (model and folder in folders)
+        inside = Path(finding.file).is_relative_to(results)
+        if not wanted and (finding.kind == MISSING or not inside):
+            continue
+        if model:
             _refuse_other_model(findings, finding.file, folder)
             doomed |= {name for name in manifests if Path(name).parent == folder}
         else:

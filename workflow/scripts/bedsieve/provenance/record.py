@@ -93,6 +93,19 @@ def input_hashes(results: Path, names: Iterable[str]) -> dict[str, str]:
     return {name: _known_hash(results, name) or sha256_of(name) for name in sorted(set(names))}
 
 
+def damaged_inputs(job: Any) -> list[str]:
+    """Inputs of a job that are not what their manifests tell of; those without a manifest are not judged."""
+    results = results_folder(job.log[0]) if job.log else None
+    if results is None:
+        return []
+    told = {str(name): read_manifest(manifest_path(results, str(name))) for name in job.input}
+    return [
+        name
+        for name, about in told.items()
+        if about is not None and Path(name).is_file() and sha256_of(name) != about["sha256"]
+    ]
+
+
 def _known_hash(results: Path, name: str) -> str | None:
     path = manifest_path(results, name)
     document = read_manifest(path)

@@ -1,6 +1,7 @@
 """Show a plan, check what was made without running anything, make again what is damaged, or delete what is left over.
 
 python -m bedsieve.review plan [--configfile FILE ...] [--pictures FOLDER]
+                               [--nodes N [--gpus N] [--node-cores N] [--node-gb N]]
 python -m bedsieve.review verify [--configfile FILE ...]
 python -m bedsieve.review repair [--configfile FILE ...] [--cores N]
 python -m bedsieve.review prune [--configfile FILE ...] [--delete]
@@ -33,13 +34,17 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("command", choices=("plan", "verify", "repair", "prune"))
     parser.add_argument("--configfile", nargs="+", type=Path, default=[])
     parser.add_argument("--pictures", type=Path, help="draw the graphs of rules and files there")
+    parser.add_argument("--nodes", type=_count, help="estimate a cluster of so many nodes, alike")
+    parser.add_argument("--gpus", type=int, default=0, help="GPUs of each node")
+    parser.add_argument("--node-cores", type=_count, default=16, help="cores of each node")
+    parser.add_argument("--node-gb", type=_count, default=64, help="memory of each node (GB)")
     parser.add_argument("--cores", default="all", help="cores of the run that repairs")
     parser.add_argument("--delete", action="store_true", help="delete what `prune` lists")
     asked = parser.parse_args(arguments)
     try:
         plan = planned_jobs(ROOT / "Snakefile", asked.configfile)
         if asked.command == "plan":
-            return show_plan(plan, asked.pictures)
+            return show_plan(plan, asked)
         if asked.command == "verify":
             return verify(plan)
         if asked.command == "prune":
@@ -50,16 +55,28 @@ def main(arguments: list[str]) -> int:
         return 1
 
 
-def show_plan(plan: Planned, pictures: Path | None) -> int:
-    """Print the table, and draw the graphs where a folder for them is given."""
-    from bedsieve.review.submissions import count_submissions, read_groups
-    from bedsieve.review.table import as_text
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
 
-    groups, components = read_groups(ROOT / "profiles" / "slurm" / "config.yaml")
-    print(as_text(plan, count_submissions(plan.jobs, groups, components)), end="")
-    if pictures is not None:
+
+def show_plan(plan: Planned, asked: argparse.Namespace) -> int:
+    """Print the table and what a cluster takes, where nodes are given; draw the graphs where a folder is given."""
+    from bedsieve.review import cluster, table
+    from bedsieve.review.submissions import count_submissions, read_profile
+
+    profile = read_profile(ROOT / "profiles" / "slurm" / "config.yaml")
+    print(table.as_text(plan, count_submissions(plan.jobs, profile)), end="")
+    if asked.nodes is not None and any(job.runs for job in plan.jobs):
+        nodes = cluster.Cluster(
+            asked.nodes, asked.gpus, asked.node_cores, 1000 * asked.node_gb, profile.at_once
+        )
+        print(cluster.as_text(plan, profile, nodes), end="")
+    if asked.pictures is not None:
         for name, text in (("rulegraph", plan.rulegraph), ("filegraph", plan.filegraph)):
-            print(f"Drawn: {draw(text, pictures / name)}")
+            print(f"Drawn: {draw(text, asked.pictures / name)}")
     return 0
 
 
@@ -83,11 +100,15 @@ def verify(plan: Planned) -> int:
 def repair(plan: Planned, configfiles: list[Path], cores: str) -> int:
     """Delete what a run must make again, and run; the exit status of Snakemake."""
     findings, manifests = _findings(plan)
-    gone = check.delete(findings, manifests, plan.results)
-    if not gone:
-        print("Nothing had to be deleted.")
+    read = {name for job in plan.jobs for name in job.inputs}
+    gone = check.delete(findings, manifests, plan.results, _outputs(plan) | read)
+    if gone:
+        print(f"Making {len(gone)} files again.", flush=True)
+    elif any(finding.kind == check.CHANGED for finding in findings):
+        print("Nothing is damaged; making again what has changed.", flush=True)
+    else:
+        print("Nothing has to be made again.")
         return 0
-    print(f"Deleted {len(gone)} files; making them again.", flush=True)
     # By name: Snakemake does not miss a file that only finished files were made from.
     overlay = ["--configfile", *map(str, configfiles)] if configfiles else []
     command = [sys.executable, "-m", "snakemake", *gone, "all", "--cores", cores, *overlay]

@@ -25,7 +25,7 @@ class PlannedJob:
     """A job: its rule, files, resources, and how much it has to do.
 
     `points` is None for a job without points to it. `work_s` is what the rule's own rate says (seconds), None where
-    it gives a mere time limit. `needs` are the indices of the jobs that it waits for.
+    it gives a mere time limit; `limit_s` is that limit at the first attempt, or what follows from the rate. `needs` are the indices of the jobs that it waits for.
     """
 
     rule: str
@@ -39,6 +39,7 @@ class PlannedJob:
     threads: int
     gpus: int
     work_s: float | None
+    limit_s: float
     runs: bool
     needs: tuple[int, ...]
 
@@ -112,10 +113,10 @@ def _as_data(workflow: Any) -> Planned:
 def _job(job: Any, plan: Plan, runs: bool, needs: Any, place: dict[Any, int]) -> PlannedJob:
     params = plain(dict(job.params.items()))
     first = job.resources
-    mem_mb, soon, threads = int(first.get("mem_mb", 0)), first.get("runtime"), int(job.threads)
+    mem_mb, soon, threads = int(first.get("mem_mb", 0)), first.get("runtime", 0), int(job.threads)
     gpus = int(first.get("gpu", 0))
     job.attempt = _LATE
-    late = job.resources.get("runtime")
+    late = job.resources.get("runtime", 0)
     job.attempt = 1
     work = None if soon == late else ((late / 2.0 ** (_LATE - 1)) - _BASE_MINUTES) / _MARGIN * 60
     return PlannedJob(
@@ -130,6 +131,7 @@ def _job(job: Any, plan: Plan, runs: bool, needs: Any, place: dict[Any, int]) ->
         threads=threads,
         gpus=gpus,
         work_s=None if work is None else max(work, 0.0),
+        limit_s=60.0 * soon,
         runs=bool(runs),
         needs=tuple(sorted(place[other] for other in needs)),
     )

@@ -1,12 +1,11 @@
-"""How many submissions a plan makes on SLURM, and what they cost beside the work.
+"""Which jobs share a submission on SLURM, and what submissions cost beside the work.
 
-In: planned jobs and a profile's groups. Out: counts and seconds. A submission costs time however little it does: it is
-queued, and starts Snakemake anew; each job within it starts Snakemake once more.
+In: planned jobs and a profile's groups. Out: jobs by submission; counts and seconds. A submission costs time however little
+it does: it is queued, and starts Snakemake anew; each job within it starts Snakemake once more.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ SUBMISSION_S = (
     5.0  # a submission with one job, as measured on the test cluster (docs/howto/slurm.md)
 )
 STEP_S = 2.0  # each further job in it
+MANY = 1_000_000  # submissions at a time, where a profile sets no limit
 
 
 @dataclass(frozen=True)
@@ -38,19 +38,33 @@ class Submissions:
         return (self.jobs - self.count) * STEP_S
 
 
-def count_submissions(
-    jobs: Sequence[PlannedJob], groups: Mapping[str, str], components: Mapping[str, int]
-) -> Submissions:
-    """Count submissions as Snakemake makes them: connected jobs of a group together, so many such sets at a time.
+@dataclass(frozen=True)
+class Profile:
+    """What a cluster's profile says of submissions.
+
+    `groups` names the group of a rule; a rule without one is submitted job by job. `components` says how many connected
+    sets of a group share a submission (1 if not given), `at_once` how many submissions may be in the queue.
+    """
+
+    groups: Mapping[str, str]
+    components: Mapping[str, int]
+    at_once: int = MANY
+
+
+def submissions_of(jobs: Sequence[PlannedJob], profile: Profile) -> list[tuple[int, ...]]:
+    """Jobs by submission, as Snakemake makes them: connected jobs of a group together, so many such sets at a time.
 
     Parameters
     ----------
     jobs : sequence of PlannedJob
         Those that do not run are left out.
-    groups : mapping of str to str
-        Group of a rule; a rule without one is submitted job by job.
-    components : mapping of str to int
-        How many connected sets of a group share a submission (1 if not given).
+    profile : Profile
+        Of the cluster.
+
+    Returns
+    -------
+    list of tuple of int
+        Indices of the jobs of each submission, in the plan's order.
     """
     root = list(range(len(jobs)))
 
@@ -61,26 +75,45 @@ def count_submissions(
         return number
 
     def grouped(number: int) -> str | None:
-        return groups.get(jobs[number].rule) if jobs[number].runs else None
+        return profile.groups.get(jobs[number].rule) if jobs[number].runs else None
 
     for number, job in enumerate(jobs):
         for other in job.needs:
             if grouped(number) is not None and grouped(number) == grouped(other):
                 root[find(number)] = find(other)
-    running = [number for number, job in enumerate(jobs) if job.runs]
-    alone = sum(grouped(number) is None for number in running)
-    sets: dict[str, set[int]] = {}
-    for number in running:
+    alone: list[tuple[int, ...]] = []
+    sets: dict[str, dict[int, list[int]]] = {}
+    for number, job in enumerate(jobs):
         group = grouped(number)
         if group is not None:
-            sets.setdefault(group, set()).add(find(number))
-    shared = sum(math.ceil(len(found) / components.get(name, 1)) for name, found in sets.items())
-    return Submissions(alone + shared, len(running))
+            sets.setdefault(group, {}).setdefault(find(number), []).append(number)
+        elif job.runs:
+            alone.append((number,))
+    shared = [
+        tuple(sorted(number for one in together for number in one))
+        for name, found in sets.items()
+        for together in _in_parts(list(found.values()), profile.components.get(name, 1))
+    ]
+    return sorted([*alone, *shared])
 
 
-def read_groups(profile: Path) -> tuple[dict[str, str], dict[str, int]]:
-    """Groups and their components, as a profile has them."""
+def _in_parts(sets: list[list[int]], size: int) -> list[list[list[int]]]:
+    return [sets[start : start + size] for start in range(0, len(sets), size)]
+
+
+def count_submissions(jobs: Sequence[PlannedJob], profile: Profile) -> Submissions:
+    """Count submissions, and the jobs in them."""
+    made = submissions_of(jobs, profile)
+    return Submissions(len(made), sum(map(len, made)))
+
+
+def read_profile(path: Path) -> Profile:
+    """Groups, their components and the limit of submissions, as a profile has them."""
     import yaml
 
-    document: dict[str, Any] = yaml.safe_load(profile.read_text(encoding="utf-8"))
-    return dict(document.get("groups", {})), dict(document.get("group-components", {}))
+    document: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return Profile(
+        dict(document.get("groups", {})),
+        dict(document.get("group-components", {})),
+        int(document.get("jobs", MANY)),
+    )

@@ -19,7 +19,7 @@ from bedsieve.errors import BedsieveError
 from bedsieve.files import sha256_of, write_text
 from bedsieve.ingest.coverage import TileTally, as_table
 from bedsieve.ingest.projection import project
-from bedsieve.ingest.sheet import SURVEY_COLUMNS, CoverageRow
+from bedsieve.ingest.sheet import SURVEY_COLUMNS, CoverageRow, tiling
 from bedsieve.progress import Progress
 from bedsieve.simulate.bedmap_csv import write_bedmap_csv
 from bedsieve.simulate.fields import Frame
@@ -84,7 +84,7 @@ def write_scale(
         sheet.append(sheet_row(number + 1, name, year, digest))
     _write_covariates(folder / "grids.nc", plan.radius, seed)
     write_text("\n".join(sheet) + "\n", folder / "surveys.tsv")
-    write_text(as_table(coverage), folder / "coverage.tsv")
+    write_text(as_table(coverage, tiling(tile_size, _CRS)), folder / "coverage.tsv")
     write_text(_overlay(folder, tile_size), folder / "region.yaml")
 
 
