@@ -132,6 +132,23 @@ def test_models_of_the_quality_set_never_see_the_regions_it_is_judged_on(tmp_pat
     plan = quality.plan("evaluation")
     assert plan["injected_tile"] == len(judged) * len(settings["evaluation"]["seeds"])
     assert plan["points"] == len(states)
+    # Every network is trained, on tables of those two regions and of no other.
+    for rule in ("train_pca", "train_gnn", "train_gae", "train_carving"):
+        assert plan[rule] == 1, rule
+    assert (plan["edges"], plan["labels"], plan["crossovers"]) == (2, 2, 2)
+
+
+def test_a_detector_beside_the_members_is_trained_for_the_evaluation_alone(
+    project: Project,
+) -> None:
+    before = project.plan()
+    project.configure(evaluation={"beside": ["gnsm"]})
+    assert project.plan() == before
+    assert project.plan("evaluation")["train_gnsm"] == 1
+    project.configure(evaluation={"beside": ["gae"]})
+    done = project.snakemake("--dry-run")
+    assert done.returncode == 1
+    assert "evaluation.beside names gae, which needs graph.hops of 6 or more" in done.stdout
 
 
 def two_surveys(project: Project, **sections: Any) -> None:
@@ -175,7 +192,10 @@ def test_the_graph_autoencoder_is_run_where_it_is_a_member(project: Project) -> 
     project.configure(graph={"hops": 3})
     done = project.snakemake("--dry-run")
     assert done.returncode == 1
-    assert "ensemble.members names gae, which needs graph.hops of 6 or more" in done.stdout
+    assert (
+        "ensemble.members or evaluation.beside names gae, which needs graph.hops of 6 or more"
+        in done.stdout
+    )
 
 
 def test_scorecards_are_asked_for_by_name_or_as_a_member(project: Project) -> None:
@@ -339,7 +359,10 @@ def test_pegasus_brings_the_manifold_that_it_stands_on(project: Project) -> None
     project.configure(graph={"hops": 3})
     done = project.snakemake("--dry-run")
     assert done.returncode == 1
-    assert "ensemble.members names pegasus, which needs graph.hops of 6 or more" in done.stdout
+    assert (
+        "ensemble.members or evaluation.beside names pegasus, which needs graph.hops of 6 or more"
+        in done.stdout
+    )
 
 
 def test_categorical_score_matching_runs_only_as_a_member(project: Project) -> None:
