@@ -58,7 +58,7 @@ class Project:
             *arguments,
         ]
 
-    def snakemake(self, *arguments: str, timeout: int = 600) -> subprocess.CompletedProcess[str]:
+    def snakemake(self, *arguments: str, timeout: int = 1800) -> subprocess.CompletedProcess[str]:
         """Run Snakemake in the folder; standard error joins standard output."""
         return subprocess.run(
             self.command(*arguments),

@@ -9,10 +9,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
+from snakemake.utils import update_config
 
 from bedsieve.benchmarks.methods import METHODS
 from bedsieve.ingest.sheet import read_coverage, read_sheet
+from bedsieve.plan import Plan
 from bedsieve.simulate.regions import region_surveys, region_tile
 from tests.workflow.conftest import ROOT, Project, environment, job_counts
 
@@ -116,7 +119,9 @@ def test_labels_and_lift_are_asked_for_by_name(project: Project) -> None:
     assert project.snakemake("--dry-run", "lift").returncode == 1
 
 
-def test_models_of_the_quality_set_never_see_the_regions_it_is_judged_on(tmp_path: Path) -> None:
+def test_models_of_the_quality_set_never_see_the_regions_it_is_judged_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     quality = Project(tmp_path, "config/quality.yaml")
     settings = yaml.safe_load((ROOT / "config" / "quality.yaml").read_text())
     judged, seen = settings["evaluation"]["tiles"], settings["models"]["tiles"]
@@ -136,6 +141,14 @@ def test_models_of_the_quality_set_never_see_the_regions_it_is_judged_on(tmp_pat
     for rule in ("train_pca", "train_gnn", "train_gae", "train_carving"):
         assert plan[rule] == 1, rule
     assert (plan["edges"], plan["labels"], plan["crossovers"]) == (2, 2, 2)
+    # Not even the halo of a training tile holds a point of a judged region.
+    config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    update_config(config, settings)
+    monkeypatch.chdir(ROOT)
+    laid_out = Plan.from_config(config)
+    inside = {name for at in range(2) for name in region_surveys(at, states[at])}
+    near = {name for tile in seen for name in laid_out.surveys_of(tile, within=laid_out.reach)}
+    assert near == inside
 
 
 def test_a_detector_beside_the_members_is_trained_for_the_evaluation_alone(
