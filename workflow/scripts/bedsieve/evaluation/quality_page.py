@@ -27,7 +27,11 @@ WANTED_SHARP = 0.9
 SHARP = ("spike", "burst", "unit_slip")
 """Kinds of which at least `WANTED_SHARP` of the events should be found, of the others `WANTED_EVENTS`."""
 
-NETWORKS = {"gnn": GnnSettings(), "gae": GaeSettings(), "carving": CarvingSettings()}
+NETWORKS = {
+    "gnn": GnnSettings().to_mapping(),
+    "gae": GaeSettings().to_mapping(),
+    "carving": CarvingSettings().to_mapping(),
+}
 """Settings of the full networks (study B's, and ours where it gives none)."""
 _WHERE_IT_RUNS = ("device", "precision", "inference_block", "seed")
 
@@ -109,7 +113,7 @@ def _networks(models: Path) -> str:
     }
     rows = []
     for name, config in configs.items():
-        full = NETWORKS[name].to_mapping()
+        full = NETWORKS[name]
         rows += [
             [name, key, _setting(value), _setting(full[key])]
             for key, value in sorted(config.items())
@@ -117,7 +121,9 @@ def _networks(models: Path) -> str:
         ]
     if not configs:
         return ""
-    head = "\n## The networks\n\nTrained on the regions of `models.tiles`, none of which is judged. "
+    head = (
+        "\n## The networks\n\nTrained on the regions of `models.tiles`, none of which is judged. "
+    )
     if not rows:
         return f"{head}All are of their full sizes.\n"
     told = _table(["network", "setting", "here", "full"], rows)
