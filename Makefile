@@ -16,7 +16,7 @@ REVIEW = $(RUN) python -m bedsieve.review
 OVERLAY = $(if $(CONFIG),--configfile $(CONFIG))
 DEMO := --configfile config/demo.yaml --cores $(CORES)
 PARALLEL := --numprocesses $(CORES) --dist worksteal
-QUALITY := results/quality/evaluation
+QUALITY := results/quality
 
 .DEFAULT_GOAL := help
 .PHONY: help demo quality plan verify repair prune test test-unit test-slow test-slurm test-slurm-all lint format bench benchmarks report docs clean
@@ -60,7 +60,7 @@ prune: $(VENV)/runtime ## List files that nothing asks for now; DELETE=yes delet
 
 quality: $(VENV)/runtime ## Measure the detectors where all is known (docs/quality.md)
 	$(RUN) snakemake --configfile config/quality.yaml --cores $(CORES) evaluation
-	$(RUN) python -m bedsieve.evaluation.quality_page $(QUALITY) docs/quality.md
+	$(RUN) python -m bedsieve.evaluation.quality_page $(QUALITY)/evaluation $(QUALITY)/models/v1 docs/quality.md
 
 test: $(VENV)/dev ## Run all tests
 	$(RUN) python -m pytest $(PARALLEL)

@@ -8,6 +8,7 @@ from bedsieve.detectors.pegasus_files import MANIFOLD_FILES
 from bedsieve.plan import megabytes, minutes, network_jobs, threads_for
 
 MEMBERS = config["ensemble"]["members"]
+BESIDE = config["evaluation"]["beside"]
 TRAINED = {"pca", "gnn", "gae", "carving", "pegasus", "gnsm", "local_entropy"}
 BY_SURVEY = {"along_track", "sparker"}
 SURVEY_NAMES = {survey.survey_no: name for name, survey in PLAN.surveys.items()}

@@ -8,11 +8,15 @@ rule injected_tile:
         points=f"{RESULTS}/tiles/{{tile}}/points.parquet",
         halo=f"{RESULTS}/tiles/{{tile}}/halo.parquet",
         models=[
-            f"{MODELS}/{member}/manifest.json"
-            for member in MEMBERS
-            if member in TRAINED
+            f"{MODELS}/{name}/manifest.json"
+            for name in MEMBERS + BESIDE
+            if name in TRAINED
         ]
-        + ([f"{MODELS}/{MANIFOLD}/manifest.json"] if "pegasus" in MEMBERS else []),
+        + (
+            [f"{MODELS}/{MANIFOLD}/manifest.json"]
+            if "pegasus" in MEMBERS + BESIDE
+            else []
+        ),
     output:
         f"{EVALUATION}/tiles/{{tile}}/seed{{seed}}.parquet",
     log:
@@ -37,9 +41,10 @@ rule injected_tile:
         detectors={
             name: section
             for name, section in config["detectors"].items()
-            if name in MEMBERS or name == "along_track"
+            if name in MEMBERS + BESIDE or name == "along_track"
         },
         ensemble=config["ensemble"],
+        beside=BESIDE,
         errors=config["evaluation"]["errors"],
     message:
         "Put errors into tile {wildcards.tile} (seed {wildcards.seed}) and look for them"

@@ -70,6 +70,10 @@ def test_reference_is_up_to_date() -> None:
         ({"paths": {"results": "/scratch/x"}}, ["paths.results", "Must be relative"]),
         ({"graph": {"hops": 2}}, ["graph.hops = 2", "3 layers", "leave gnn out"]),
         (
+            {"evaluation": {"beside": ["gae", "pca"]}},
+            ["evaluation.beside names pca", "as a member already"],
+        ),
+        (
             {"detectors": {"gnn": {"widths": [8, 8], "fanout": [4]}}},
             ["detectors.gnn.widths has 2 entries and fanout 1"],
         ),

@@ -111,6 +111,8 @@ def test_events_of_different_files_stay_apart_and_tracks_together(tmp_path) -> N
             "score_ensemble": pl.Series([0.5, 0.2, 0.1], dtype=pl.Float32),
             "score_without_pca": pl.Series([0.5, 0.2, 0.1], dtype=pl.Float32),
             "flag": [True, False, None],
+            "beside_gae": pl.Series([0.1, None, 0.2], dtype=pl.Float32),
+            "score_with_gae": pl.Series([0.3, 0.2, 0.1], dtype=pl.Float32),
             "baseline_knn_median": [3.0, None, 1.0],
         }
     )
@@ -124,7 +126,10 @@ def test_events_of_different_files_stay_apart_and_tracks_together(tmp_path) -> N
         "pca": "member",
         "ensemble": "ensemble",
         "without_pca": "ablation",
+        "gae": "beside",
+        "with_gae": "ablation",
         "knn_median": "baseline",
     }
     assert np.isnan(data.scores["knn_median"][[1, 4]]).all()
+    assert data.scores["gae"][[0, 2]] == pytest.approx([0.1, 0.2])
     assert data.flag.tolist() == [True, False, False] * 2

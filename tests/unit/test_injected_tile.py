@@ -116,6 +116,39 @@ def test_weights_of_absent_members_do_not_stop_the_ablation(
     assert not [name for name in judged.columns if name.startswith("score_without_")]
 
 
+def test_a_detector_beside_the_members_changes_nothing_but_its_own_columns(
+    tile: TileFolder, tmp_path: Path
+) -> None:
+    alone = settings(members=["segments"])
+    judge_tile(tile, tmp_path / "alone.parquet", alone, seed=1)
+    judge_tile(tile, tmp_path / "more.parquet", replace(alone, beside=["along_track"]), seed=1)
+    before, after = (pl.read_parquet(tmp_path / f"{name}.parquet") for name in ("alone", "more"))
+    assert after.select(before.columns).equals(before)
+    own = ["beside_along_track", "score_with_along_track"]
+    assert [name for name in after.columns if name not in before.columns] == own
+    # One more member of weight 1 is the mean of two.
+    mean = after.select((pl.col("score_segments") + pl.col("beside_along_track")) / 2)
+    known = after["beside_along_track"].is_not_null() & after["score_segments"].is_not_null()
+    assert known.mean() > 0.9
+    found = after["score_with_along_track"].filter(known).to_numpy()
+    assert found == pytest.approx(mean.to_series().filter(known).to_numpy(), abs=1e-6)
+
+
+def test_an_ensemble_that_learns_is_not_tried_with_a_detector_that_it_was_not_taught(
+    tile: TileFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bedsieve.ensemble.frozen import Mix
+    from bedsieve.evaluation import injected_tile
+
+    taught = Mix(weights={"segments": 1.0}, inputs={}, threshold=0.5)
+    monkeypatch.setattr(injected_tile, "mix_of", lambda *_: taught)
+    learned = replace(settings(members=["segments"], weights="learned"), beside=["along_track"])
+    judge_tile(tile, tmp_path / "learned.parquet", learned, seed=1)
+    columns = pl.read_parquet_schema(tmp_path / "learned.parquet").names()
+    assert "beside_along_track" in columns
+    assert "score_with_along_track" not in columns
+
+
 def test_a_tile_without_room_for_errors_is_refused(tile: TileFolder, tmp_path: Path) -> None:
     nothing = replace(settings(), mix=replace(MIX, prevalence=0.0))
     with pytest.raises(BedsieveError, match="no error of the mix fits"):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import polars as pl
 import pytest
 
+from bedsieve.detectors.gae_settings import GaeSettings
+from bedsieve.detectors.gnn_settings import GnnSettings
 from bedsieve.evaluation.plots import draw_kinds, draw_precision
 from bedsieve.evaluation.quality_page import quality_page
 from bedsieve.evaluation.table import evaluation_table, read_judged
@@ -47,10 +51,11 @@ def judged(tmp_path):
     return paths
 
 
-def test_page_tells_what_was_asked_and_reached(judged) -> None:
+def test_page_tells_what_was_asked_and_reached(judged, tmp_path) -> None:
     figures, differences = evaluation_table(read_judged(judged), replicates=30)
-    page = quality_page(figures, differences, judged)
-    assert "along_track and segments" in page
+    page = quality_page(figures, differences, judged, tmp_path / "models")
+    assert "were along_track and segments. 2 regions" in " ".join(page.split())
+    assert "## The networks" not in page
     words = " ".join(page.split())
     assert "2 regions that training never saw were judged with 1 draws of errors" in words
     assert "800 points, 72 of them bad" in words
@@ -63,6 +68,33 @@ def test_page_tells_what_was_asked_and_reached(judged) -> None:
     assert len(reached) == 2 + len(KINDS)
     detectors = [row[0] for row in rows if len(row) == 8]
     assert set(figures["detector"]) <= set(detectors)
+
+
+def test_page_tells_who_was_judged_beside_and_how_the_networks_were_reduced(
+    judged, tmp_path
+) -> None:
+    for path in judged:
+        table = pl.read_parquet(path)
+        further = table.select(beside_gae="score_along_track", score_with_gae="score_segments")
+        table.hstack(further).write_parquet(path)
+    figures, differences = evaluation_table(read_judged(judged), replicates=30)
+    models = tmp_path / "models"
+    smaller = GnnSettings(widths=(8, 8, 4), device="cpu", runs=16)
+    for name, settings in (("gnn", smaller), ("gae", GaeSettings())):
+        (models / name).mkdir(parents=True)
+        document = {"config": settings.to_mapping()}
+        (models / name / "manifest.json").write_text(json.dumps(document))
+    page = quality_page(figures, differences, judged, models)
+    assert "were along_track and segments; judged beside them: gae. 2 regions" in " ".join(
+        page.split()
+    )
+    told = page[page.index("## The networks") : page.index("## The ensemble against")]
+    assert [line for line in told.splitlines() if line.startswith("| g")] == [
+        "| gnn | runs | 16 | – |",
+        "| gnn | widths | 8, 8, 4 | 384, 384, 192 |",
+    ]
+    roles = [line.split(" | ")[:2] for line in page.splitlines() if line.startswith("| gae |")]
+    assert roles[0] == ["| gae", "beside"]
 
 
 def test_pictures_are_written(judged, tmp_path) -> None:

@@ -9,10 +9,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
+from snakemake.utils import update_config
 
 from bedsieve.benchmarks.methods import METHODS
 from bedsieve.ingest.sheet import read_coverage, read_sheet
+from bedsieve.plan import Plan
 from bedsieve.simulate.regions import region_surveys, region_tile
 from tests.workflow.conftest import ROOT, Project, environment, job_counts
 
@@ -119,7 +122,9 @@ def test_labels_and_lift_are_asked_for_by_name(project: Project) -> None:
     assert project.snakemake("--dry-run", "lift").returncode == 1
 
 
-def test_models_of_the_quality_set_never_see_the_regions_it_is_judged_on(tmp_path: Path) -> None:
+def test_models_of_the_quality_set_never_see_the_regions_it_is_judged_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     quality = Project(tmp_path, "config/quality.yaml")
     settings = yaml.safe_load((ROOT / "config" / "quality.yaml").read_text())
     judged, seen = settings["evaluation"]["tiles"], settings["models"]["tiles"]
@@ -135,6 +140,27 @@ def test_models_of_the_quality_set_never_see_the_regions_it_is_judged_on(tmp_pat
     plan = quality.plan("evaluation")
     assert plan["injected_tile"] == len(judged) * len(settings["evaluation"]["seeds"])
     assert plan["points"] == len(states)
+    # Not even the halo of a training tile holds a point of a judged region.
+    config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    update_config(config, settings)
+    monkeypatch.chdir(ROOT)
+    laid_out = Plan.from_config(config)
+    inside = {name for at in range(2) for name in region_surveys(at, states[at])}
+    near = {name for tile in seen for name in laid_out.surveys_of(tile, within=laid_out.reach)}
+    assert near == inside
+
+
+def test_a_detector_beside_the_members_is_trained_for_the_evaluation_alone(
+    project: Project,
+) -> None:
+    before = project.plan()
+    project.configure(evaluation={"beside": ["gnsm"]})
+    assert project.plan() == before
+    assert project.plan("evaluation")["train_gnsm"] == 1
+    project.configure(evaluation={"beside": ["gae"]})
+    done = project.snakemake("--dry-run")
+    assert done.returncode == 1
+    assert "evaluation.beside names gae, which needs graph.hops of 6 or more" in done.stdout
 
 
 def two_surveys(project: Project, **sections: Any) -> None:
@@ -178,7 +204,10 @@ def test_the_graph_autoencoder_is_run_where_it_is_a_member(project: Project) -> 
     project.configure(graph={"hops": 3})
     done = project.snakemake("--dry-run")
     assert done.returncode == 1
-    assert "ensemble.members names gae, which needs graph.hops of 6 or more" in done.stdout
+    assert (
+        "ensemble.members or evaluation.beside names gae, which needs graph.hops of 6 or more"
+        in done.stdout
+    )
 
 
 def test_scorecards_are_asked_for_by_name_or_as_a_member(project: Project) -> None:
@@ -342,7 +371,10 @@ def test_pegasus_brings_the_manifold_that_it_stands_on(project: Project) -> None
     project.configure(graph={"hops": 3})
     done = project.snakemake("--dry-run")
     assert done.returncode == 1
-    assert "ensemble.members names pegasus, which needs graph.hops of 6 or more" in done.stdout
+    assert (
+        "ensemble.members or evaluation.beside names pegasus, which needs graph.hops of 6 or more"
+        in done.stdout
+    )
 
 
 def test_categorical_score_matching_runs_only_as_a_member(project: Project) -> None:

@@ -24,6 +24,7 @@ with job(snakemake.log[0], snakemake.threads):
             graph=params.graph,
             crossovers=params.crossovers,
             ensemble=params.ensemble,
+            beside=params.beside,
             mix=ErrorMix.from_dict(params.errors),
         ),
         seed=int(snakemake.wildcards.seed),

@@ -42,13 +42,31 @@ def validate(config: dict[str, Any], source: str = "config") -> None:
     lines = [line for error in errors for line in _explain(error, config)]
     if lines:
         raise ConfigError(f"{source}: " + f"\n{source}: ".join(sorted(set(lines))))
+    _check_beside(config, source)
     _check_graph_network(config, source)
+
+
+def detectors_asked_for(config: dict[str, Any]) -> list[str]:
+    """Members of the ensemble, then the detectors that the evaluation judges beside them."""
+    members: list[str] = config.get("ensemble", {}).get("members", [])
+    return [*members, *config.get("evaluation", {}).get("beside", [])]
+
+
+def _check_beside(config: dict[str, Any], source: str) -> None:
+    """Make sure that no detector is judged both as a member and beside the members."""
+    asked = detectors_asked_for(config)
+    both = sorted({name for name in asked if asked.count(name) > 1})
+    if both:
+        raise ConfigError(
+            f"{source}: evaluation.beside names {' and '.join(both)}, which the evaluation judges as a member "
+            "already. Take it out of evaluation.beside, or out of ensemble.members."
+        )
 
 
 def _check_graph_network(config: dict[str, Any], source: str) -> None:
     """Make sure, before anything is computed, that the edges will reach as far as the network looks."""
     settings = config["detectors"].get("gnn")
-    asking = [name for name in ("gnn", "local_entropy") if name in config["ensemble"]["members"]]
+    asking = [name for name in ("gnn", "local_entropy") if name in detectors_asked_for(config)]
     if settings is None or not asking:
         return
     layers, draws = len(settings["widths"]), len(settings["fanout"])
@@ -60,7 +78,8 @@ def _check_graph_network(config: dict[str, Any], source: str) -> None:
     if config["graph"]["hops"] < layers:
         raise ConfigError(
             f"{source}: graph.hops = {config['graph']['hops']}, but the network of detectors.gnn has {layers} "
-            f"layers. Set graph.hops to {layers} or more, or leave {' and '.join(asking)} out of ensemble.members."
+            f"layers. Set graph.hops to {layers} or more, or leave {' and '.join(asking)} out of ensemble.members and "
+            "evaluation.beside."
         )
 
 

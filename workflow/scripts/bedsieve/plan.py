@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from bedsieve.config import detectors_asked_for
 from bedsieve.errors import ConfigError
 from bedsieve.ingest.sheet import (
     PROVISIONAL,
@@ -194,9 +195,9 @@ class Plan:
 
 def _check_graph(config: dict[str, Any]) -> None:
     """Make sure that the edge table serves the graph autoencoder, where a member needs it."""
-    members = config.get("ensemble", {}).get("members", [])
+    asked = detectors_asked_for(config)
     pegasus = config["detectors"].get("pegasus", {}).get("manifold") == "gae"
-    needing = [name for name in members if name == "gae" or (name == "pegasus" and pegasus)]
+    needing = [name for name in asked if name == "gae" or (name == "pegasus" and pegasus)]
     if not needing:
         return
     graph, gae = config["graph"], config["detectors"]["gae"]
@@ -204,8 +205,8 @@ def _check_graph(config: dict[str, Any]) -> None:
     for key, needed in needs.items():
         if graph[key] < needed:
             raise ConfigError(
-                f"ensemble.members names {needing[0]}, which needs graph.{key} of {needed} or more, not "
-                f"{graph[key]}. Set it so, or take {needing[0]} out of the members."
+                f"ensemble.members or evaluation.beside names {needing[0]}, which needs graph.{key} of {needed} or more, not "
+                f"{graph[key]}. Set it so, or take {needing[0]} out."
             )
 
 

@@ -1,7 +1,7 @@
 """Injection and recovery on one tile: errors of known kinds into its tracks, then all detectors on it.
 
 In: a tile's points and halo, the frozen models and a seed. Out: one table of the tile's points with the truth, each
-member's score, the ensemble's, the ensemble's without each member, and the baselines'. Whatever depends on thickness is
+member's score, the ensemble's, the ensemble's without each member and with each further detector, and the baselines'. Whatever depends on thickness is
 made again from the changed points in a scratch folder: edges, crossovers, scores. Positions stay, so that tiles do.
 Errors that the data really hold count as honest points: precision is a lower bound.
 """
@@ -9,7 +9,7 @@ Errors that the data really hold count as honest points: precision is a lower bo
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from bedsieve.ensemble.combine import combine
+from bedsieve.ensemble.combine import combine, member_scores
 from bedsieve.ensemble.frozen import mix_of
 from bedsieve.ensemble.settings import EnsembleSettings
 from bedsieve.errors import BedsieveError
@@ -32,6 +32,10 @@ from bedsieve.tile_names import tile_index
 
 WITHOUT = "without_"
 """Prefix of the ensemble's score with one member left out."""
+WITH = "with_"
+"""Prefix of the ensemble's score with one more member, of weight 1."""
+BESIDE = "beside_"
+"""Prefix of the score of a detector that is no member."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ class Settings:
         The sections of the same names.
     ensemble : mapping
         The section of the same name.
+    beside : sequence of str
+        Detectors to judge that are no members.
     mix : ErrorMix
         What to inject.
     """
@@ -51,6 +57,7 @@ class Settings:
     graph: Mapping[str, Any]
     crossovers: Mapping[str, Any]
     ensemble: Mapping[str, Any]
+    beside: Sequence[str] = ()
     mix: ErrorMix = field(default_factory=ErrorMix)
 
 
@@ -64,7 +71,7 @@ def judge_tile(source: TileFolder, out_path: str | Path, settings: Settings, *, 
     out_path : path-like
         Table to write, in the order of the tile's points: point_id, line (i64), kind (null for an honest point),
         event (i32, -1 for none), delta_m, score_{member}, score_ensemble, score_without_{member} (null where none),
-        flag (of the ensemble), baseline_{name}.
+        flag (of the ensemble), beside_{detector}, score_with_{detector}, baseline_{name}.
     settings : Settings
     seed : int
         Of the errors; the tile's name enters besides, so that tiles differ.
@@ -86,8 +93,10 @@ def judge_tile(source: TileFolder, out_path: str | Path, settings: Settings, *, 
         write_parquet(core, folder.points)
         write_parquet(around, folder.halo)
         _rebuild(folder, settings)
-        tables = score_members(folder, settings.ensemble["members"])
-        scores = _ensembles(folder, tables, settings.ensemble)
+        members = settings.ensemble["members"]
+        tables = score_members(folder, [*members, *settings.beside])
+        scores = _ensembles(folder, {name: tables[name] for name in members}, settings.ensemble)
+        further = _beside(folder, tables, settings)
         baselines = score_baselines(
             core.height,
             pl.concat([core, around.select(core.columns)]),
@@ -96,7 +105,7 @@ def judge_tile(source: TileFolder, out_path: str | Path, settings: Settings, *, 
             seed,
             folder.settings["along_track"]["floor"],
         )
-    judged = pl.concat([truth, scores], how="horizontal").with_columns(
+    judged = pl.concat([truth, scores, further], how="horizontal").with_columns(
         pl.Series(f"baseline_{name}", values, dtype=pl.Float64, nan_to_null=True)
         for name, values in baselines.items()
     )
@@ -205,6 +214,25 @@ def _ensembles(
         others = {name: paths for name, paths in tables.items() if name != member}
         score = _combined(folder, others, ensemble)["score"]
         columns.append(score.alias(f"score_{WITHOUT}{member}"))
+    return pl.DataFrame(columns)
+
+
+def _beside(folder: TileFolder, tables: dict[str, list[Path]], settings: Settings) -> pl.DataFrame:
+    """Scores of the detectors that are no members, and of the ensemble with each of them.
+
+    An ensemble that learns knows neither ranks nor weights of a detector that it was not taught, so it is not tried with one.
+    """
+    learns = EnsembleSettings.from_config(settings.ensemble).learns
+    members = settings.ensemble["members"]
+    ids = pl.read_parquet(folder.points, columns=["point_id"])["point_id"].to_numpy()
+    columns = []
+    for name in settings.beside:
+        alone = member_scores(name, ids, tables[name])
+        columns.append(pl.Series(f"{BESIDE}{name}", alone).fill_nan(None))
+        if not learns:
+            more = {of: tables[of] for of in (*members, name)}
+            score = _combined(folder, more, settings.ensemble)["score"]
+            columns.append(score.alias(f"score_{WITH}{name}"))
     return pl.DataFrame(columns)
 
 

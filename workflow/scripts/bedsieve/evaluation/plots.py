@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 COLOURS = {
     "ensemble": "#1b4f72",
     "member": "#2e86c1",
+    "beside": "#76b5a0",
     "ablation": "#aab7b8",
     "baseline": "#e59866",
 }

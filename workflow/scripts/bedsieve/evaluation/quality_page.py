@@ -1,17 +1,22 @@
 """docs/quality.md, written by the command that measured: ``make quality``.
 
-In: the evaluation of a run and its judged tiles. Out: a Markdown page with every detector a row, the ensemble against
-each baseline, and which events were found. All numbers come from the run's own tables.
+In: the evaluation of a run, its judged tiles and its model version. Out: a Markdown page with every detector a row, the
+ensemble against each baseline, which events were found, and how the networks differed from the full ones. All numbers
+come from the run's own tables and manifests.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
+from bedsieve.detectors.carving_settings import CarvingSettings
+from bedsieve.detectors.gae_settings import GaeSettings
+from bedsieve.detectors.gnn_settings import GnnSettings
 from bedsieve.evaluation.table import ALL
 from bedsieve.files import write_text
 from bedsieve.simulate.error_mix import KINDS
@@ -22,10 +27,18 @@ WANTED_SHARP = 0.9
 SHARP = ("spike", "burst", "unit_slip")
 """Kinds of which at least `WANTED_SHARP` of the events should be found, of the others `WANTED_EVENTS`."""
 
+NETWORKS = {
+    "gnn": GnnSettings().to_mapping(),
+    "gae": GaeSettings().to_mapping(),
+    "carving": CarvingSettings().to_mapping(),
+}
+"""Settings of the full networks (study B's, and ours where it gives none)."""
+_WHERE_IT_RUNS = ("device", "precision", "inference_block", "seed")
+
 _HEAD = """# Quality
 
 Written by `make quality` from `config/quality.yaml`; no number here is typed by hand. The members of the ensemble were
-{members}. {tiles} regions that training never saw were judged with {seeds} draws of errors each: {points:,} points,
+{members}{beside}. {tiles} regions that training never saw were judged with {seeds} draws of errors each: {points:,} points,
 {bad:,} of them bad ({share:.2f} %), in {events:,} events. How the set was chosen, what the figures mean and what they
 leave open is told under [Evaluation](explanation/evaluation.md).
 
@@ -34,7 +47,10 @@ Every detector flags as many points as are bad. Intervals (95 %) come from drawi
 
 
 def quality_page(
-    figures: pl.DataFrame, differences: pl.DataFrame, judged: Sequence[str | Path]
+    figures: pl.DataFrame,
+    differences: pl.DataFrame,
+    judged: Sequence[str | Path],
+    models: str | Path,
 ) -> str:
     """The page as Markdown.
 
@@ -44,14 +60,17 @@ def quality_page(
         From `table.evaluation_table`.
     judged : sequence of path-like
         The judged tiles, ``tiles/{tile}/seed{seed}.parquet``.
+    models : path-like
+        The model version that judged them, ``models/{version}``.
     """
     paths = [Path(path) for path in judged]
     points = sum(pl.scan_parquet(path).select(pl.len()).collect().item() for path in paths)
     everything = figures.filter(kind=ALL)
     bad, events = everything.select("points", "events").row(0)
-    members = everything.filter(role="member")["detector"].to_list()
+    beside = _names(everything, "beside")
     head = _HEAD.format(
-        members=" and ".join([", ".join(members[:-1]), members[-1]] if members[1:] else members),
+        members=_names(everything, "member"),
+        beside=f"; judged beside them: {beside}" if beside else "",
         tiles=len({path.parent.name for path in paths}),
         seeds=len({path.stem for path in paths}),
         points=points,
@@ -65,6 +84,7 @@ def quality_page(
         _asked(figures, differences),
         "\n## Every detector\n",
         _detectors(everything),
+        _networks(Path(models)),
         "\n## The ensemble against the others\n\nAverage precision of the ensemble less that of the row's detector, on "
         "the same draws of tracks.\n",
         _differences(differences),
@@ -76,6 +96,44 @@ def quality_page(
         _by_kind(figures),
     ]
     return "\n".join(parts) + "\n"
+
+
+def _names(everything: pl.DataFrame, role: str) -> str:
+    names = everything.filter(role=role)["detector"].to_list()
+    return " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
+
+
+def _networks(models: Path) -> str:
+    """In what the networks of the run differ from the full ones; nothing where there are none."""
+    trained = {name: models / name / "manifest.json" for name in NETWORKS}
+    configs = {
+        name: json.loads(path.read_text(encoding="utf-8"))["config"]
+        for name, path in trained.items()
+        if path.exists()
+    }
+    rows = []
+    for name, config in configs.items():
+        full = NETWORKS[name]
+        rows += [
+            [name, key, _setting(value), _setting(full[key])]
+            for key, value in sorted(config.items())
+            if key not in _WHERE_IT_RUNS and value != full[key]
+        ]
+    if not configs:
+        return ""
+    head = (
+        "\n## The networks\n\nTrained on the regions of `models.tiles`, none of which is judged. "
+    )
+    if not rows:
+        return f"{head}All are of their full sizes.\n"
+    told = _table(["network", "setting", "here", "full"], rows)
+    return f"{head}They differ from the full ones of `config/config.yaml`:\n\n{told}\n"
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "–" if value is None else str(value)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -179,12 +237,14 @@ def main() -> None:
     """Write the page of a run and print it."""
     parser = argparse.ArgumentParser(prog="python -m bedsieve.evaluation.quality_page")
     parser.add_argument("evaluation", type=Path, help="results/{run}/evaluation")
+    parser.add_argument("models", type=Path, help="results/{run}/models/{version}")
     parser.add_argument("page", type=Path, help="the page to write")
     options = parser.parse_args()
     text = quality_page(
         pl.read_parquet(options.evaluation / "evaluation.parquet"),
         pl.read_csv(options.evaluation / "differences.tsv", separator="\t"),
         sorted(options.evaluation.glob("tiles/*/seed*.parquet")),
+        options.models,
     )
     write_text(text, options.page)
     print(text)

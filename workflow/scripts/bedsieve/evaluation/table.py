@@ -17,7 +17,7 @@ import numpy.typing as npt
 import polars as pl
 
 from bedsieve.evaluation.bootstrap_kernels import ranking_figures
-from bedsieve.evaluation.injected_tile import WITHOUT
+from bedsieve.evaluation.injected_tile import BESIDE, WITH, WITHOUT
 from bedsieve.evaluation.metrics import HIT_SHARE, flag_budget
 from bedsieve.progress import Progress
 from bedsieve.simulate.error_mix import KINDS
@@ -46,7 +46,8 @@ class Judged:
     scores : dict of str to (n,) float64 array
         By detector.
     role : dict of str to str
-        ``ensemble``, ``member``, ``ablation`` or ``baseline``, by detector.
+        ``ensemble``, ``member``, ``beside`` (no member), ``ablation`` (the ensemble with one member less or more) or
+        ``baseline``, by detector.
     flag : (n,) bool array
         Flagged by the ensemble at its configured threshold.
     """
@@ -98,12 +99,14 @@ def _detector(column: str) -> tuple[str, str]:
     """Name and role of the detector that a column holds the scores of; no role for other columns."""
     if column.startswith("baseline_"):
         return column.removeprefix("baseline_"), "baseline"
+    if column.startswith(BESIDE):
+        return column.removeprefix(BESIDE), "beside"
     name = column.removeprefix("score_")
     if name == column:
         return "", ""
     if name == ENSEMBLE:
         return name, "ensemble"
-    return name, "ablation" if name.startswith(WITHOUT) else "member"
+    return name, "ablation" if name.startswith((WITH, WITHOUT)) else "member"
 
 
 class Draws:
