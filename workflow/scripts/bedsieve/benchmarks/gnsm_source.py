@@ -49,15 +49,13 @@ SOURCE: dict[str, dict[str, tuple[float, float]]] = {
 
 
 def published(variant: str, case: str) -> tuple[float, float] | tuple[None, None]:
-    """Mean and standard deviation of a variant, or of its distance from ECOD; None where there is none.
+    """Mean and standard deviation of a variant, or of GNSM's distance from ECOD; None where there is none.
 
     PyOD's isolation forest is scikit-learn's under another name, and the source's GNSM is one column: it
     does not say which it took of the former, and its text and its code measure the latter in two ways.
     """
     if variant.endswith(LESS_ECOD):
-        ours, theirs = published(variant.split(",")[0], case), SOURCE[ECOD][case]
-        if ours[0] is None:
-            return None, None
-        return ours[0] - theirs[0], math.hypot(ours[1], theirs[1])
+        (ours, spread), (theirs, their_spread) = SOURCE[GNSM][case], SOURCE[ECOD][case]
+        return ours - theirs, math.hypot(spread, their_spread)
     same = {IFOREST_PYOD: IFOREST, RELEASED: GNSM}
     return SOURCE.get(same.get(variant, variant), {}).get(case, (None, None))

@@ -175,7 +175,7 @@ class _Run:
         self.averaged = ScoreNetwork(places, *shape).to(self.device)
         self.averaged.load_state_dict(self.net.state_dict())
         # Gathered once: a walk through the modules at each step cost a tenth of it.
-        self.weights = [list(net.parameters()) for net in (self.net, self.averaged)]
+        self.weights = [tuple(net.parameters()) for net in (self.net, self.averaged)]
         for weight in self.weights[1]:
             weight.requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
