@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from bedsieve.detectors.sparker_fit import SparkerSettings, first_width, fit
+from bedsieve.detectors.sparker_fit import SparkerSettings, distinct_rows, first_width, fit
 from bedsieve.detectors.sparker_kernels import EPSILON, Kernels, _exp, loss_and_gradients
 from bedsieve.detectors.sparker_test import draw, inspect, toys, verdict
 from bedsieve.errors import BedsieveError
@@ -72,6 +72,16 @@ def test_points_that_are_alike_count_as_often_as_they_are_there() -> None:
     order = np.concatenate([rng.permutation(250), 250 + rng.permutation(750)])
     again = inspect(pool[order[:250]], pool[order[250:]], 0.8, SMALL, seed=3)
     assert (again.t == told.t).all()
+
+
+@pytest.mark.parametrize("d", [1, 3])
+def test_distinct_rows_are_numpys(d: int) -> None:
+    X = np.random.default_rng(d).integers(-2, 3, (200, d)) * 0.5
+    X[::9] *= -1.0  # some 0 become -0
+    rows, place = distinct_rows(X)
+    wanted, wanted_place = np.unique(X, axis=0, return_inverse=True)
+    assert (rows == wanted).all()
+    assert (place == wanted_place.reshape(-1)).all()
 
 
 def test_far_from_all_kernels_nothing_is_said() -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from bedsieve.detectors.sparker_fit import distinct_rows
+
 Floats = NDArray[np.float64]
 
 _NEWTON = 12
@@ -32,9 +34,8 @@ def mmd(data: Floats, reference: Floats, width: float) -> float:
     The unbiased form: no point is compared with itself.
     """
     n, m = len(data), len(reference)
-    (X, of_x), (Y, of_y) = (
-        np.unique(part, axis=0, return_counts=True) for part in (data, reference)
-    )
+    (X, place_x), (Y, place_y) = distinct_rows(data), distinct_rows(reference)
+    of_x, of_y = np.bincount(place_x), np.bincount(place_y)
     within = (of_x @ gaussian(X, X, width) @ of_x - n) / (n * (n - 1))
     beyond = (of_y @ gaussian(Y, Y, width) @ of_y - m) / (m * (m - 1))
     return float(within + beyond - 2 * (of_x @ gaussian(X, Y, width) @ of_y) / (n * m))
@@ -61,11 +62,10 @@ class DenseRatio:
 
     def fit(self, data: Floats, reference: Floats) -> float:
         """Fit, and give t = -2 (w Σ_R (e^f - 1) - Σ_D f)."""
-        points = np.concatenate([data, reference])
-        places, place = np.unique(points, axis=0, return_inverse=True)
+        places, place = distinct_rows(np.concatenate([data, reference]))
         own, known = (
             np.bincount(part, minlength=len(places)).astype(np.float64)
-            for part in np.split(place.reshape(-1), [len(data)])
+            for part in np.split(place, [len(data)])
         )
         phi = gaussian(places, self.centres, self.width)
         share = len(data) / len(reference)

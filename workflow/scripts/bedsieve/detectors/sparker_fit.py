@@ -148,9 +148,9 @@ def fit(
     t = np.empty((sets, settings.checkpoints))
     widths, marks = settings.widths(width), settings.marks()
     kernels = []
-    places, place = np.unique(pool + 0.0, axis=0, return_inverse=True)  # -0 becomes 0
+    places, place = distinct_rows(pool)
     for number, rows in enumerate(members):
-        counts = _counts(place.reshape(-1)[rows], n_data, len(places))
+        counts = _counts(place[rows], n_data, len(places))
         used = counts.any(axis=0)
         inspected, reference = counts[:, used]
         here = places[used]
@@ -174,6 +174,20 @@ def fit(
                 kept = Kernels(a, mu, float(widths[-1]), settings.softmax)
         kernels.append(kept)
     return Fits(t, kernels)
+
+
+def distinct_rows(X: Floats) -> tuple[Floats, Rows]:
+    """Rows of X (n, d) without repeats, in order of their columns, and each row's place among them (n,).
+
+    As `numpy.unique` with ``axis=0``, but compared as bytes, which many columns make much faster.
+    """
+    X = np.ascontiguousarray(X + 0.0)  # -0 becomes 0: what is equal has equal bytes
+    rows = X.view(np.dtype((np.void, X.itemsize * X.shape[1]))).reshape(-1)
+    _, first, place = np.unique(rows, return_index=True, return_inverse=True)
+    order = np.lexsort(X[first].T[::-1])
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return X[first[order]], rank[place.reshape(-1)]
 
 
 def _counts(place: Rows, n_data: int, places: int) -> Floats:
