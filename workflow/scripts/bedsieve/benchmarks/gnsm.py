@@ -96,7 +96,7 @@ def _gnsm(
     from bedsieve.detectors.gnsm_training import train_network
 
     test = table.rows[split.test]
-    parts = [coding.encode(table.rows[rows]) for rows in (split.train, split.validation)]
+    parts = coding.encode(table.rows[split.train]), coding.encode(table.rows[split.validation])
     steps = settings.steps
     ends = {round(steps * share): f", {round(steps * share)} of {steps} steps" for share in CURVE}
     ends[steps] = ""

@@ -25,7 +25,8 @@ def gaussian(X: Floats, Y: Floats, width: float) -> Floats:
     k += (Y**2).sum(1)[None]
     np.maximum(k, 0, out=k)
     k /= -2 * width**2
-    return np.exp(k, out=k)
+    np.exp(k, out=k)
+    return k
 
 
 def mmd(data: Floats, reference: Floats, width: float) -> float:
