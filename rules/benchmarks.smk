@@ -90,3 +90,18 @@ rule benchmarks:
         "Put the figures of all experiments beside their sources'"
     script:
         "../workflow/scripts/benchmarks.py"
+
+
+use rule benchmarks as benchmarks_of_method with:
+    output:
+        table=f"{EXPERIMENTS}/{{method}}/benchmarks.parquet",
+        text=f"{EXPERIMENTS}/{{method}}/benchmarks.md",
+        page=f"{EXPERIMENTS}/{{method}}/benchmarks.html",
+    log:
+        f"{RESULTS}/logs/benchmarks/{{method}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/benchmarks/{{method}}.tsv"
+    wildcard_constraints:
+        method="|".join(benchmark_methods.METHODS),
+    message:
+        "Put the figures of {wildcards.method}'s experiments beside their sources'"

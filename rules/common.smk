@@ -188,10 +188,11 @@ def benchmark_files(wildcards):
 
 
 def benchmark_rows(wildcards):
-    """Rows of all experiments and seeds; a method without seeds is left out."""
+    """Rows of one method's experiments and seeds, or of all; a method without seeds is left out."""
+    methods = [wildcards.method] if "method" in wildcards.keys() else None
     return [
         f"{EXPERIMENTS}/{method}/{case}/seed{seed}.json"
-        for method in benchmark_methods.METHODS
+        for method in methods or benchmark_methods.METHODS
         for case in benchmark_methods.cases(method)
         for seed in benchmark_methods.seeds(
             method, case, config["benchmarks"]["seeds"].get(method, 0)

@@ -1,5 +1,6 @@
 """Categorical score matching on made tables: coding, mixture, model, and the command line."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.mixture import GaussianMixture
 
 from bedsieve.detectors.gnsm_coding import Coding, learn_coding
 from bedsieve.detectors.gnsm_mixture import choose_mixture
-from bedsieve.detectors.gnsm_model import Gnsm, fit_gnsm, score_norms
+from bedsieve.detectors.gnsm_model import Gnsm, fit_gnsm, one_step, score_norms
 from bedsieve.detectors.gnsm_settings import GnsmSettings
 from bedsieve.detectors.gnsm_table import main, split_rows
 from bedsieve.errors import BedsieveError, ConfigError
@@ -121,6 +122,31 @@ def test_plain_norms_are_the_roots_of_the_squared_ones(fitted) -> None:
     plain = GnsmSettings.from_mapping(SMALL.to_mapping() | {"norm": "plain"})
     squared = score_norms(model.weights, coded, sizes, SMALL)
     np.testing.assert_allclose(score_norms(model.weights, coded, sizes, plain) ** 2, squared)
+
+
+def test_a_step_along_the_score_has_each_columns_part_at_length_one() -> None:
+    shares = torch.tensor([[0.7, 0.3, 0.2, 0.3, 0.5]])
+    x = torch.cat([shares.log(), torch.tensor([[1.0, -2.0]])], 1)
+    score = torch.tensor([[3.0, 4.0, 0.0, 0.0, 0.0, 0.0, -5.0]])
+    moved = one_step(x, score, (2, 3))
+    by_hand = torch.tensor([[0.7, 0.3]]) * torch.tensor([[0.6, 0.8]]).exp()
+    torch.testing.assert_close(moved[:, :2].exp(), by_hand / by_hand.sum())
+    torch.testing.assert_close(moved[:, 2:5], x[:, 2:5])  # no score, no step
+    torch.testing.assert_close(moved[:, 5:], torch.tensor([[1.0, -3.0]]))
+
+
+def test_norms_after_a_step_are_those_of_the_moved_row(fitted) -> None:
+    table, _, model = fitted
+    stepped = replace(model, settings=replace(SMALL, denoise=True))
+    coded = model.coding.encode(table)
+    plain, moved = (
+        score_norms(model.weights, coded, model.coding.sizes, one.settings)
+        for one in (model, stepped)
+    )
+    assert np.isfinite(moved).all()
+    assert not np.allclose(plain, moved, rtol=0.05)
+    _, parts = stepped.parts(table)
+    np.testing.assert_allclose(parts.sum(1), moved[:, 0], rtol=1e-5)
 
 
 def test_a_seed_gives_the_same_model_and_it_is_read_back(fitted, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The benchmark of categorical score matching: its tables, its split and its rows."""
 
 import gzip
+import math
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,9 @@ import polars as pl
 import pytest
 
 from bedsieve.benchmarks.gnsm import CASES, CURVE, FILES, run
+from bedsieve.benchmarks.gnsm_files import FETCHED
 from bedsieve.benchmarks.gnsm_sets import CENSUS_COLUMNS, read_set
-from bedsieve.benchmarks.gnsm_source import FETCHED, GNSM, SOURCE
+from bedsieve.benchmarks.gnsm_source import GNSM, LESS_ECOD, RELEASED, SOURCE
 from bedsieve.detectors.gnsm_settings import GnsmSettings
 from bedsieve.errors import InputError
 
@@ -31,13 +33,20 @@ def test_rows_hold_the_curve_and_stand_beside_the_source(tmp_path: Path) -> None
     write_table(tmp_path / "cmc.parquet")
     rows = run("cmc", 2, tmp_path, SMALL)
     found = {row.variant: row for row in rows}
-    assert len(found) == len(rows) == len(CURVE) + 4
-    assert {f"{GNSM}, {step} of 300 steps" for step in (15, 75, 150)} < set(found)
-    assert all(0 <= row.value <= 1 for row in rows)
+    assert len(found) == len(rows) == 2 * (len(CURVE) + 1) + 3 + 2
+    ways, ecod = (GNSM, RELEASED), found.pop("ECOD (PyOD)")
+    assert {f"{way}, {step} of 300 steps" for step in (30, 120) for way in ways} < set(found)
+    for way in ways:
+        apart = found.pop(f"{way}, {LESS_ECOD}")
+        assert apart.value == found[way].value - ecod.value
+        assert apart.source == pytest.approx(0.2587 - 0.2379)
+        assert apart.source_sd == pytest.approx(math.hypot(0.0993, 0.0175))
+    assert all(0 <= row.value <= 1 for row in found.values())
     assert {(row.method, row.case, row.seed) for row in rows} == {("gnsm", "cmc", 2)}
     assert (found[GNSM].source, found[GNSM].source_sd) == (0.2587, 0.0993)
-    assert found["ECOD (PyOD)"].source == 0.2379
-    assert found[f"{GNSM}, 150 of 300 steps"].source is None
+    assert found[RELEASED].source == 0.2587
+    assert ecod.source == 0.2379
+    assert found[f"{GNSM}, 120 of 300 steps"].source is None
     assert found[GNSM].value > 0.9
     assert run("cmc", 2, tmp_path, SMALL) == rows
 

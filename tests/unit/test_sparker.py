@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from bedsieve.detectors.sparker_fit import SparkerSettings, first_width, fit
+from bedsieve.detectors.sparker_fit import SparkerSettings, distinct_rows, first_width, fit
 from bedsieve.detectors.sparker_kernels import EPSILON, Kernels, _exp, loss_and_gradients
 from bedsieve.detectors.sparker_test import draw, inspect, toys, verdict
 from bedsieve.errors import BedsieveError
@@ -47,12 +47,41 @@ def test_gradients_are_those_of_autograd(softmax: bool) -> None:
     loss = n_data / (x.shape[1] - n_data) * torch.expm1(f[n_data:]).sum() - f[:n_data].sum()
     loss.backward()
     grad_a, grad_mu = np.empty_like(a), np.empty_like(mu)
-    ours = loss_and_gradients(x, n_data, a, mu, sigma, softmax, grad_a, grad_mu)
+    inspected = (np.arange(x.shape[1]) < n_data).astype(float)
+    counts = (inspected, 1 - inspected)
+    ours = loss_and_gradients(x, *counts, a, mu, sigma, softmax, grad_a, grad_mu)
     assert ours == pytest.approx(loss.item(), rel=1e-9)
     np.testing.assert_allclose(grad_a, a_.grad.numpy(), rtol=1e-7, atol=1e-9)
     np.testing.assert_allclose(grad_mu, mu_.grad.numpy(), rtol=1e-7, atol=1e-9)
     fitted = Kernels(a, mu, sigma, softmax)
     np.testing.assert_allclose(fitted.log_ratio(x.T), f.detach().numpy(), rtol=1e-9)
+
+
+def test_points_that_are_alike_count_as_often_as_they_are_there() -> None:
+    rng = np.random.default_rng(6)
+    places = rng.normal(size=(30, 2))
+    places[0] = [0.0, 0.3]
+    pool = places[rng.integers(0, 30, 1000)]
+    pool[::7, 0] *= 0.0  # some of them -0
+    data, reference = pool[:250], pool[250:]
+    told = inspect(data, reference, 0.8, SMALL, seed=3)
+    kernels = told.kernels[0]
+    f = kernels.log_ratio(pool)
+    loss = 250 / 750 * np.expm1(f[250:]).sum() - f[:250].sum()
+    assert told.t[0, -1] == pytest.approx(-2 * loss, rel=1e-9)
+    order = np.concatenate([rng.permutation(250), 250 + rng.permutation(750)])
+    again = inspect(pool[order[:250]], pool[order[250:]], 0.8, SMALL, seed=3)
+    assert (again.t == told.t).all()
+
+
+@pytest.mark.parametrize("d", [1, 3])
+def test_distinct_rows_are_numpys(d: int) -> None:
+    X = np.random.default_rng(d).integers(-2, 3, (200, d)) * 0.5
+    X[::9] *= -1.0  # some 0 become -0
+    rows, place = distinct_rows(X)
+    wanted, wanted_place = np.unique(X, axis=0, return_inverse=True)
+    assert (rows == wanted).all()
+    assert (place == wanted_place.reshape(-1)).all()
 
 
 def test_far_from_all_kernels_nothing_is_said() -> None:

@@ -355,6 +355,10 @@ def test_the_published_experiments_are_asked_for_by_name(project: Project) -> No
     (data / "mnist.npz").write_bytes(b"")
     assert project.plan("benchmarks") == Counter({"benchmark": 4 * 3, "benchmarks": 1})
     assert "benchmark" not in project.plan()
+    one = project.plan("results/demo/experiments/sparker/benchmarks.md")
+    assert one == Counter({"benchmarks_of_method": 1})
+    one = project.plan("results/demo/experiments/pegasus/benchmarks.md")
+    assert one == Counter({"benchmark": 4 * 3, "benchmarks_of_method": 1})
 
 
 def test_pegasus_brings_the_manifold_that_it_stands_on(project: Project) -> None:

@@ -2,7 +2,7 @@
 
 In: a folder with the tables. Out: a table of categories and numbers, and which rows are anomalies. Five of
 the source's sets are prepared Parquet files. Census and probe are read from the files that their owners
-publish, named in `gnsm_source.FETCHED`. Segmentation images, the source's second experiment, are no tables and are left
+publish, named in `gnsm_files.FETCHED`. Segmentation images, the source's second experiment, are no tables and are left
 out.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bedsieve.benchmarks.gnsm_source import FETCHED
+from bedsieve.benchmarks.gnsm_files import FETCHED
 from bedsieve.errors import InputError
 
 CENSUS_COLUMNS = (

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-from bedsieve.benchmarks.gnsm_source import FETCHED
+from bedsieve.benchmarks.gnsm_files import FETCHED
 from bedsieve.benchmarks.rows import Row
 from bedsieve.errors import ConfigError
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,21 @@ MOST_SEEDS: dict[str, int] = {"uniform": 1, "power_square": 1, "power_gauss": 1,
 
 BLOBS = np.array([[0.2, 0.25], [0.75, 0.3], [0.5, 0.8]])
 BLOB_SD = 0.02
+
+
+class Plan(NamedTuple):
+    """How much a comparison of tests does: points of a data set and of its reference, toys, data sets of
+    each share of anomalies."""
+
+    inspected: int
+    reference: int
+    toys: int
+    sets: int
+    shares: tuple[float, ...]
+
+
+POWER = Plan(500, 2000, 99, 20, (0.0, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.08))
+U2R = Plan(1000, 4000, 99, 10, (0.0, 0.002, 0.005, 0.01, 0.02))
 _FOUND = 0.05  # amplitude from which a kernel counts
 _LEVEL = 0.05
 
@@ -120,37 +136,46 @@ def _in_gauss(rng: np.random.Generator, n: int, share: float) -> Floats:
 
 
 def _power(
-    case: str, seed: int, make: Callable[[np.random.Generator, int, float], Floats]
+    case: str,
+    seed: int,
+    make: Callable[[np.random.Generator, int, float], Floats],
+    plan: Plan = POWER,
 ) -> list[Row]:
     """Share of data sets that each test tells from the reference at 5 %, by share of anomalies."""
     rng = np.random.default_rng(seed)
     pool = make(rng, 6000, 0.0)
     tests = _tests(pool, rng, seed)
-    null = {name: [] for name in tests}  # type: dict[str, list[Floats]]
-    for number in range(99):
-        rows = draw(len(pool), _N_DATA, _N_REFERENCE, seed, number)
-        for name, test in tests.items():
-            null[name].append(test(pool[rows[:_N_DATA]], pool[rows[_N_DATA:]]))
+    null = _null(tests, pool, plan, seed)
     rows_out = []
-    for share in (0.0, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.08):
+    for share in plan.shares:
         hits = dict.fromkeys(tests, 0)
-        for _ in range(_SETS):
-            inspected = make(rng, _N_DATA, share)
-            reference = pool[rng.permutation(len(pool))[:_N_REFERENCE]]
+        for _ in range(plan.sets):
+            inspected = make(rng, plan.inspected, share)
+            reference = pool[rng.permutation(len(pool))[: plan.reference]]
             for name, test in tests.items():
-                told = verdict(test(inspected, reference), np.stack(null[name]))
+                told = verdict(test(inspected, reference), null[name])
                 hits[name] += told.p_value <= _LEVEL
         metric = f"power at {share:.1%} anomalies"
-        rows_out += [_row(case, name, metric, seed, hits[name] / _SETS) for name in tests]
+        rows_out += [_row(case, name, metric, seed, hits[name] / plan.sets) for name in tests]
     return rows_out
 
 
-_N_DATA, _N_REFERENCE, _SETS = 500, 2000, 20
+Test = Callable[[Floats, Floats], Floats]
+
+
+def _null(tests: dict[str, Test], pool: Floats, plan: Plan, seed: int) -> dict[str, Floats]:
+    """Each test's statistic of the toys, shape (toys, checkpoints)."""
+    null = {name: [] for name in tests}  # type: dict[str, list[Floats]]
+    for number in range(plan.toys):
+        rows = draw(len(pool), plan.inspected, plan.reference, seed, number)
+        for name, test in tests.items():
+            null[name].append(test(pool[rows[: plan.inspected]], pool[rows[plan.inspected :]]))
+    return {name: np.stack(found) for name, found in null.items()}
 
 
 def _tests(
     pool: Floats, rng: np.random.Generator, seed: int, settings: SparkerSettings | None = None
-) -> dict[str, Callable[[Floats, Floats], Floats]]:
+) -> dict[str, Test]:
     """The tests by name; each gives its statistic, at one or several checkpoints."""
     first = first_width(pool)
     settings = settings or SparkerSettings(kernels=8)
@@ -161,10 +186,10 @@ def _tests(
         statistic: Floats = inspect(inspected, reference, first, settings, seed).t[0]
         return statistic
 
-    def discrepancy(width: float) -> Callable[[Floats, Floats], Floats]:
+    def discrepancy(width: float) -> Test:
         return lambda inspected, reference: np.array([mmd(inspected, reference, width)])
 
-    def dense(width: float) -> Callable[[Floats, Floats], Floats]:
+    def dense(width: float) -> Test:
         return lambda inspected, reference: np.array(
             [DenseRatio(centres, width).fit(inspected, reference)]
         )
@@ -178,33 +203,23 @@ def _tests(
     }
 
 
-def _intrusions(seed: int, path: Path) -> list[Row]:
+def _intrusions(seed: int, path: Path, plan: Plan = U2R) -> list[Row]:
     """Network intrusions (u2r, categorical columns one-hot): p by share, and points ranked by f."""
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     normal, bad = _one_hot(path)
     rng = np.random.default_rng(seed)
     normal = normal[rng.permutation(len(normal))]
-    held, pool = normal[:6059], normal[6059:]  # a tenth of the inliers, as in seed 002's split
+    held, pool = np.split(normal, [len(normal) // 10])  # a tenth, as in seed 002's split
     tests = _tests(pool, rng, seed)
-    null = {name: [] for name in tests}  # type: dict[str, list[Floats]]
-    for number in range(99):
-        rows = draw(len(pool), 1000, 4000, seed, number)
-        for name, test in tests.items():
-            null[name].append(test(pool[rows[:1000]], pool[rows[1000:]]))
+    null = _null(tests, pool, plan, seed)
     rows_out = []
-    for share in (0.0, 0.002, 0.005, 0.01, 0.02):
-        count = round(1000 * share)
-        inspected = np.concatenate(
-            [
-                held[rng.permutation(len(held))[: 1000 - count]],
-                bad[rng.permutation(len(bad))[:count]],
+    for share in plan.shares:
+        for name, power in _told(tests, null, (held, bad, pool), share, plan, rng).items():
+            rows_out += [
+                _row("u2r", name, f"{metric} at {share:.1%} anomalies", seed, value)
+                for metric, value in power.items()
             ]
-        )
-        reference = pool[rng.permutation(len(pool))[:4000]]
-        for name, test in tests.items():
-            told = verdict(test(inspected, reference), np.stack(null[name]))
-            rows_out.append(_row("u2r", name, f"p at {share:.1%} anomalies", seed, told.p_value))
     inspected = np.concatenate([held, bad])
     is_bad = np.arange(len(inspected)) >= len(held)
     first = first_width(pool)
@@ -220,6 +235,33 @@ def _intrusions(seed: int, path: Path) -> list[Row]:
         rows_out.append(_row("u2r", name, "average precision", seed, float(precision)))
         rows_out.append(_row("u2r", name, "ROC AUC", seed, float(auc)))
     return rows_out
+
+
+def _told(
+    tests: dict[str, Test],
+    null: dict[str, Floats],
+    parts: tuple[Floats, Floats, Floats],
+    share: float,
+    plan: Plan,
+    rng: np.random.Generator,
+) -> dict[str, dict[str, float]]:
+    """Median p-value and power of each test over draws of held-out inliers with a share of anomalies."""
+    held, bad, pool = parts
+    count = round(share * plan.inspected)
+    p = {name: [] for name in tests}  # type: dict[str, list[float]]
+    for _ in range(plan.sets):
+        inliers = held[rng.permutation(len(held))[: plan.inspected - count]]
+        inspected = np.concatenate([inliers, bad[rng.permutation(len(bad))[:count]]])
+        reference = pool[rng.permutation(len(pool))[: plan.reference]]
+        for name, test in tests.items():
+            p[name].append(verdict(test(inspected, reference), null[name]).p_value)
+    return {
+        name: {
+            "median p": float(np.median(found)),
+            "power": float(np.mean(np.array(found) <= _LEVEL)),
+        }
+        for name, found in p.items()
+    }
 
 
 def _one_hot(path: Path) -> tuple[Floats, Floats]:

@@ -2,13 +2,15 @@
 
 In: inspected points and a reference. Out: a statistic each, large where the two differ, which toys
 turn into a p-value as they do for SparKer. Neither looks for a place: both weigh all of space at one
-width.
+width. Points that are alike are worked out once: rows of categories repeat themselves.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bedsieve.detectors.sparker_fit import distinct_rows
 
 Floats = NDArray[np.float64]
 
@@ -17,8 +19,14 @@ _NEWTON = 12
 
 def gaussian(X: Floats, Y: Floats, width: float) -> Floats:
     """exp(-|x - y|² / 2 width²) of all pairs of X (n, d) and Y (m, d): shape (n, m)."""
-    squared = (X**2).sum(1)[:, None] + (Y**2).sum(1)[None] - 2 * X @ Y.T
-    return np.asarray(np.exp(np.maximum(squared, 0) / (-2 * width**2)))
+    k = np.asarray(X @ Y.T)
+    k *= -2
+    k += (X**2).sum(1)[:, None]
+    k += (Y**2).sum(1)[None]
+    np.maximum(k, 0, out=k)
+    k /= -2 * width**2
+    np.exp(k, out=k)
+    return k
 
 
 def mmd(data: Floats, reference: Floats, width: float) -> float:
@@ -27,9 +35,11 @@ def mmd(data: Floats, reference: Floats, width: float) -> float:
     The unbiased form: no point is compared with itself.
     """
     n, m = len(data), len(reference)
-    within = (gaussian(data, data, width).sum() - n) / (n * (n - 1))
-    beyond = (gaussian(reference, reference, width).sum() - m) / (m * (m - 1))
-    return float(within + beyond - 2 * gaussian(data, reference, width).mean())
+    (X, place_x), (Y, place_y) = distinct_rows(data), distinct_rows(reference)
+    of_x, of_y = np.bincount(place_x), np.bincount(place_y)
+    within = (of_x @ gaussian(X, X, width) @ of_x - n) / (n * (n - 1))
+    beyond = (of_y @ gaussian(Y, Y, width) @ of_y - m) / (m * (m - 1))
+    return float(within + beyond - 2 * (of_x @ gaussian(X, Y, width) @ of_y) / (n * m))
 
 
 class DenseRatio:
@@ -53,15 +63,19 @@ class DenseRatio:
 
     def fit(self, data: Floats, reference: Floats) -> float:
         """Fit, and give t = -2 (w Σ_R (e^f - 1) - Σ_D f)."""
-        phi = gaussian(np.concatenate([data, reference]), self.centres, self.width)
-        inspected = np.arange(len(phi)) < len(data)
+        places, place = distinct_rows(np.concatenate([data, reference]))
+        own, known = (
+            np.bincount(part, minlength=len(places)).astype(np.float64)
+            for part in np.split(place, [len(data)])
+        )
+        phi = gaussian(places, self.centres, self.width)
         share = len(data) / len(reference)
-        weight = np.where(inspected, 1.0, share)
+        weight = own + share * known
         penalty = 2 * self.ridge * len(data)
         self.alpha = np.zeros(len(self.centres))
         for _ in range(_NEWTON):
             chance = 1 / (1 + np.exp(-(phi @ self.alpha)))
-            slope = phi.T @ (weight * (chance - inspected)) + penalty * self.alpha
+            slope = phi.T @ (weight * chance - own) + penalty * self.alpha
             curve = phi.T @ (phi * (weight * chance * (1 - chance))[:, None])
             curve[np.diag_indices_from(curve)] += penalty
             step = np.linalg.solve(curve, slope)
@@ -69,7 +83,7 @@ class DenseRatio:
             if np.abs(step).max() < 1e-6:
                 break
         f = phi @ self.alpha
-        return float(-2 * (share * np.expm1(f[~inspected]).sum() - f[inspected].sum()))
+        return float(-2 * (share * (known @ np.expm1(f)) - own @ f))
 
     def log_ratio(self, X: Floats) -> Floats:
         """f at each point of X (n, d)."""

@@ -21,11 +21,11 @@ from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save as arrays_as_bytes
 from safetensors.torch import load_file as load_weights
 from safetensors.torch import save as weights_as_bytes
-from torch import Tensor
+from torch import Tensor, nn
 
 from bedsieve.detectors.gnsm_coding import Coded, Coding
 from bedsieve.detectors.gnsm_mixture import Mixture, choose_mixture
-from bedsieve.detectors.gnsm_noise import exp_concrete_score, log_one_hot
+from bedsieve.detectors.gnsm_noise import block_log_softmax, exp_concrete_score, log_one_hot
 from bedsieve.detectors.gnsm_settings import GnsmSettings
 from bedsieve.detectors.gnsm_training import Noise, OnCheck, Rows, Weights, train_network
 from bedsieve.detectors.nets.score_network import ScoreNetwork
@@ -224,28 +224,38 @@ def _squared_scores(
     noise = Noise.of(settings, device)
     for start in range(0, len(coded.category), _CHUNK):
         rows = Rows.of(coded.rows(slice(start, start + _CHUNK)), device)
+        x = torch.cat([log_one_hot(rows.category, sizes), rows.number], 1)
+        if settings.denoise:
+            x = one_step(x, _score(net, x, rows.present, sizes, noise, 0), sizes)
         for level in range(levels):
-            yield (start, level), _squares(net, rows, sizes, noise, level)
+            score = _score(net, x, rows.present, sizes, noise, level)
+            yield (start, level), score.double().square()
 
 
 @torch.inference_mode()
-def _squares(
-    net: ScoreNetwork, rows: Rows, sizes: tuple[int, ...], noise: Noise, level: int
+def _score(
+    net: ScoreNetwork, x: Tensor, present: Tensor, sizes: tuple[int, ...], noise: Noise, level: int
 ) -> Tensor:
-    clean = log_one_hot(rows.category, sizes)
-    x = torch.cat([clean, rows.number], 1)
+    """Score at x (n, places), shape as x; `present` (n, numbers) says which numbers are known."""
     everywhere = torch.full((len(x),), level, device=x.device)
     found = net(x, noise.temperature, everywhere)
-    places = [clean.shape[1], rows.number.shape[1]]
-    of_categories, of_numbers = torch.split(found, places, 1)
-    score = torch.cat(
+    of_categories, of_numbers = torch.split(found, [sum(sizes), present.shape[1]], 1)
+    return torch.cat(
         [
             exp_concrete_score(of_categories, noise.temperature[level], sizes),
-            of_numbers / noise.sigma[level] * rows.present,
+            -of_numbers / noise.sigma[level] * present,
         ],
         1,
     )
-    return score.double().square()
+
+
+def one_step(x: Tensor, score: Tensor, sizes: tuple[int, ...]) -> Tensor:
+    """Move x along the score, each column of categories and all numbers together by 1; categories stay
+    logarithms of shares (the released code of seed 002)."""
+    places = [*sizes, x.shape[1] - sum(sizes)]
+    along = [nn.functional.normalize(part, dim=1) for part in torch.split(score, places, 1)]
+    moved, numbers = torch.split(x + torch.cat(along, 1), [sum(sizes), places[-1]], 1)
+    return torch.cat([block_log_softmax(moved, sizes), numbers], 1)
 
 
 def _distinct(coded: Coded) -> tuple[Coded, npt.NDArray[np.int64]]:

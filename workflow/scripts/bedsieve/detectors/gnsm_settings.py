@@ -36,6 +36,9 @@ class GnsmSettings(Settings):
     norm : str
         Of a row's score at a level: ``"squared"`` (equation 7) or ``"plain"``, unsquared, as the source's
         released code has it.
+    denoise : bool
+        Whether a row is first moved by its score at the least noise, each column's part at length 1. The
+        source's released code does so before it measures the norms; its text does not say so.
     steps, batch : int
         Steps of training and rows a step (1,000,000 and 2048).
     learning_rate, last_learning_rate, weight_decay, ema, gradient_clip : float
@@ -62,6 +65,7 @@ class GnsmSettings(Settings):
     sigma: tuple[float, ...] = (0.1, 1.0)
     loss: str = "kl"
     norm: str = "squared"
+    denoise: bool = False
     steps: int = 20_000
     batch: int = 512
     learning_rate: float = 1e-3

@@ -199,6 +199,8 @@ def _parser() -> argparse.ArgumentParser:
             parser.add_argument(
                 f"--{field.name}", choices=chosen[field.name], default=field.default
             )
+        elif isinstance(field.default, bool):
+            parser.add_argument(f"--{field.name}", action="store_true")
         elif isinstance(field.default, int | float):
             option = "--" + field.name.replace("_", "-")
             kind = type(field.default)

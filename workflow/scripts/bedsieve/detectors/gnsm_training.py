@@ -174,8 +174,15 @@ class _Run:
         self.net = ScoreNetwork(places, *shape).to(self.device)
         self.averaged = ScoreNetwork(places, *shape).to(self.device)
         self.averaged.load_state_dict(self.net.state_dict())
+        # Gathered once: a walk through the modules at each step cost a tenth of it.
+        self.weights = [tuple(net.parameters()) for net in (self.net, self.averaged)]
+        for weight in self.weights[1]:
+            weight.requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
-            self.net.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+            self.weights[0],
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            fused=True,
         )
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
             self.optimizer, settings.steps, eta_min=settings.last_learning_rate
@@ -194,7 +201,7 @@ class _Run:
         loss = self._loss(self.net, self.train.take(drawn), self.generator)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.settings.gradient_clip)
+        torch.nn.utils.clip_grad_norm_(self.weights[0], self.settings.gradient_clip)
         self.optimizer.step()
         self.schedule.step()
         self.done += 1
@@ -204,10 +211,9 @@ class _Run:
     def _average(self) -> None:
         """Move the averaged weights on; at first faster, so that the start is soon forgotten."""
         decay = min(self.settings.ema, (1 + self.done) / (10 + self.done))
+        current, averaged = self.weights
         with torch.no_grad():
-            pairs = zip(self.averaged.parameters(), self.net.parameters(), strict=True)
-            for averaged, current in pairs:
-                averaged.lerp_(current, 1 - decay)
+            torch._foreach_lerp_(averaged, current, 1 - decay)
 
     def check(self, step: int) -> None:
         """Look at the held-out rows, always with the same noise, and keep the best weights."""

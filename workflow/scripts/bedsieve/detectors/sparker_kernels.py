@@ -86,15 +86,15 @@ def _exp(y):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST)
-def loss_and_gradients(x, n_data, a, mu, sigma, softmax, grad_a, grad_mu):  # type: ignore[no-untyped-def]
+def loss_and_gradients(x, inspected, reference, a, mu, sigma, softmax, grad_a, grad_mu):  # type: ignore[no-untyped-def]
     """The loss L = w Σ_R (e^f - 1) - Σ_D f, without penalties, and its gradients.
 
     Parameters
     ----------
     x : ndarray of float64, shape (d, n)
-        Points by column: first the inspected data D, then the reference R.
-    n_data : int
-        Columns of D; w = n_data / (n - n_data).
+        Places by column. Points that are alike share one: residuals are mostly 0, categories repeat.
+    inspected, reference : ndarray of float64, shape (n,)
+        How many points of D and of R lie there; w = sum of the first / sum of the second.
     a, mu : ndarray of float64, shapes (M,) and (M, d)
         Amplitudes and centres.
     sigma : float
@@ -111,7 +111,7 @@ def loss_and_gradients(x, n_data, a, mu, sigma, softmax, grad_a, grad_mu):  # ty
     """
     d, n = x.shape
     kernels = a.size
-    weight = n_data / (n - n_data)
+    weight = inspected.sum() / reference.sum()
     h = -0.5 / (sigma * sigma)
     k = np.empty((kernels, _BLOCK))
     total, f, g = np.empty(_BLOCK), np.empty(_BLOCK), np.empty(_BLOCK)
@@ -146,14 +146,11 @@ def loss_and_gradients(x, n_data, a, mu, sigma, softmax, grad_a, grad_mu):  # ty
         if softmax:
             for p in range(size):
                 f[p] *= total[p]
-        inspected = min(max(n_data - start, 0), size)
-        for p in range(inspected):
-            loss -= f[p]
-            g[p] = -1.0
-        for p in range(inspected, size):
+        here, known = inspected[start : start + size], reference[start : start + size]
+        for p in range(size):
             e = _exp(f[p])
-            loss += weight * (e - 1.0)
-            g[p] = weight * e
+            loss += weight * known[p] * (e - 1.0) - here[p] * f[p]
+            g[p] = weight * known[p] * e - here[p]
         for i in range(kernels):
             row = k[i]
             sum_a, pull = 0.0, 0.0

@@ -50,7 +50,7 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor, levels: Tensor, which: Tensor) -> Tensor:
         """(n, width) of x (n, width), embedded levels (levels, embedding) and each row's (n,)."""
         # Few levels, many rows: the levels are worked out once and handed out.
-        scale, shift = self.film(levels)[which].chunk(2, 1)
+        scale, shift = nn.functional.embedding(which, self.film(levels)).chunk(2, 1)
         hidden = self.first(nn.functional.gelu(self.norm(x)))
         out: Tensor = x + self.second(hidden * (1 + scale) + shift)
         return out
