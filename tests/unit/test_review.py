@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bedsieve.provenance import check
-from bedsieve.review.__main__ import draw, show_findings
+from bedsieve.review.__main__ import draw, holes, show_findings
 from bedsieve.review.jobs import Planned, PlannedJob
 from bedsieve.review.submissions import (
     STEP_S,
@@ -148,6 +148,20 @@ def test_without_graphviz_the_graph_is_kept_in_words(
     monkeypatch.setattr(shutil, "which", lambda _: None)
     monkeypatch.setattr(subprocess, "run", None)
     assert draw("digraph { a -> b }", tmp_path / "rules").read_text() == "digraph { a -> b }\n"
+
+
+def test_a_file_that_snakemake_does_not_miss_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "made").touch()
+    jobs = (
+        job("a", runs=False, inputs=("raw/x.csv",), outputs=("results/gone", "results/made")),
+        job("b", runs=True, outputs=("results/to_be_made",)),
+    )
+    assert [found.file for found in holes(planned(*jobs), ())] == ["results/gone"]
+    assert holes(planned(*jobs), ["results/gone"]) == []
 
 
 def test_findings_are_shown_the_gravest_first_and_not_without_end(

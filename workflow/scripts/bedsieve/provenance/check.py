@@ -97,7 +97,7 @@ def check_files(manifests: Manifests, stands: Mapping[str, str | None]) -> Itera
         elif stands[name] != about["sha256"]:
             yield Finding(DAMAGED, name, "its bytes are not those that were written")
         for source, sha256 in about["inputs"].items():
-            now = manifests[source]["sha256"] if source in manifests else stands[source]
+            now = (manifests[source]["sha256"] if source in manifests else None) or stands[source]
             if now == sha256:
                 continue
             if _of_a_model(name):

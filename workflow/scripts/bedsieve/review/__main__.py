@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Collection
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -148,8 +149,24 @@ def _findings(plan: Planned) -> tuple[list[check.Finding], check.Manifests]:
         *check.check_packages(asked_for, _installed(asked_for)),
         *note_orphans(orphans),
     ]
+    findings += holes(plan, {finding.file for finding in findings})
     show_findings(findings, len(manifests))
     return findings, asked_for
+
+
+def holes(plan: Planned, known: Collection[str]) -> list[check.Finding]:
+    """Files that are gone and that Snakemake does not miss, as a repair leaves them that was killed."""
+    names = {name for job in plan.jobs if not job.runs for name in (*job.inputs, *job.outputs)}
+    gone = (
+        name
+        for name in names
+        if Path(name).is_relative_to(plan.results) and not Path(name).exists()
+    )
+    return [
+        check.Finding(check.MISSING, name, "is gone; `make repair` makes it again")
+        for name in sorted(gone)
+        if name not in known
+    ]
 
 
 def show_findings(findings: list[check.Finding], files: int) -> None:
