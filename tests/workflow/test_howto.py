@@ -27,7 +27,7 @@ def follow(project: Project) -> None:
     head, below = re.split(r"(?<=^  detectors:\n)", schema.read_text(), flags=re.MULTILINE)
     below = below.replace("    properties:\n", "    properties:\n" + BLOCKS[SCHEMA], 1)
     both = re.sub(r"enum: \[along_track, ", "enum: [odd, along_track, ", head + below)
-    assert both.count("[odd, ") == 2
+    assert both.count("[odd, ") == 3
     schema.write_text(both)
     config = project.path("config/config.yaml")
     text = BLOCKS["config/config.yaml"]

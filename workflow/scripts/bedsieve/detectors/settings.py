@@ -6,18 +6,14 @@ In: a mapping from the configuration. Out: the dataclass, lists as tuples; and b
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar, Self
 
 from bedsieve.errors import ConfigError
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-else:
-    DataclassInstance = object
 
-
-class Settings(DataclassInstance):
+@dataclass(frozen=True)
+class Settings:
     """Base of the settings' dataclasses; `detector` is their name in messages."""
 
     detector: ClassVar[str]
