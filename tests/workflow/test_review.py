@@ -155,6 +155,7 @@ def test_a_corrupted_table_and_a_truncated_model_are_named_and_made_again(
     assert review(copied, "verify").returncode == 0
 
 
+@pytest.mark.slow
 def test_what_is_missing_and_a_broken_manifest_are_made_again(
     copied: Project, finished: Project
 ) -> None:
