@@ -104,7 +104,8 @@ def run(n: int) -> list[dict[str, Any]]:
 
     index_s = seconds(indexed)[0]
     index, place = indexed()
-    a, b = spread(a[order := np.argsort(place[a], kind="stable")]), spread(b[order])
+    order = np.argsort(place[a], kind="stable")
+    a, b = spread(a[order]), spread(b[order])
 
     def ours() -> np.ndarray:
         return judge_pairs(index, Rules(), place[a], place[b]).verdict

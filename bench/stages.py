@@ -4,7 +4,7 @@
 time and peak memory, and prints a table for each folder of results. It measures nothing itself. Rates are points of
 the whole run by processor time, which other work on the machine disturbs little. Bytes a point are those of the job
 with the most memory, where it is about one tile or survey; interpreter and packages are in them, so small ones show
-more.
+more. ``--since FILE`` leaves out jobs that ended before that file was last written: what an added survey made run.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ class Stage(NamedTuple):
         )
 
 
-def stages(results: Path) -> Iterator[Stage]:
-    """The stages of a run, by processor time, the longest first.
+def stages(results: Path, since: float = 0.0) -> Iterator[Stage]:
+    """The stages of a run, by processor time, the longest first; of jobs that ended after `since` (s, epoch).
 
     Raises
     ------
@@ -71,6 +71,8 @@ def stages(results: Path) -> Iterator[Stage]:
     points = sizes(results)
     found: dict[str, list[Job]] = defaultdict(list)
     for log in sorted((results / "logs").rglob("*.log")):
+        if log.stat().st_mtime <= since:
+            continue
         for seconds, busy, gib in _DONE.findall(log.read_text(encoding="utf-8"))[-1:]:
             rule = log.relative_to(results / "logs").parts[0].removesuffix(".log")
             job = Job(float(seconds), float(busy), float(gib), points.get(log.stem, 0))
@@ -95,12 +97,15 @@ def main() -> int:
     """Print a table for each folder."""
     parser = argparse.ArgumentParser(prog="python -m bench.stages", description=__doc__)
     parser.add_argument("results", type=Path, nargs="+")
-    for results in parser.parse_args().results:
+    parser.add_argument("--since", type=Path, metavar="FILE", help="only jobs that ended after it")
+    options = parser.parse_args()
+    since = options.since.stat().st_mtime if options.since else 0.0
+    for results in options.results:
         tiles = {path.parent.name for path in results.glob("tiles/*/points.parquet")}
         points = sum(n for name, n in sizes(results).items() if name in tiles)
         print(f"{results}: {points:,} points in {len(tiles)} tiles\n\n{_HEADER}")
         print("|---" * _HEADER.count(" | ") + "|---|")
-        found = list(stages(results))
+        found = list(stages(results, since))
         for stage in found:
             print(stage.row(points))
         jobs, busy = sum(len(stage.jobs) for stage in found), sum(stage.busy for stage in found)

@@ -199,6 +199,9 @@ def test_an_added_survey_takes_the_next_number_and_waits_for_registration(
     assert -90_000 < east.min() < -50_000
     # Every other line is flown back.
     assert np.sign(np.diff(east)[[10, 5010, 10010]]).tolist() == [1, -1, 1]
+    # The next one is no copy of it.
+    assert main(["--add", "12000", "--at", "1000", "-2000", "--out", "d"]) == 0
+    assert read_sheet(tmp_path / "d/surveys.tsv")[-1].sha256 != added.sha256
 
 
 def test_an_added_survey_needs_a_data_set(tmp_path, monkeypatch, capsys):

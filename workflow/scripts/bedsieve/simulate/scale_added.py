@@ -20,6 +20,7 @@ from bedsieve.simulate.scale_plan import RADIUS, TrackPlan
 LINE_POINTS = 5_000
 SPACING = 25.0  # m along a line
 BETWEEN_LINES = 4_000.0  # m
+ASIDE = 137.0  # m between one added survey and the next: the same lines again would be a copy
 YEAR = 2024
 
 
@@ -35,8 +36,8 @@ def add_survey(
     points : int
         Number of points, on lines of `LINE_POINTS`, every other one flown back.
     east, north : float
-        Centre of the survey (m, EPSG:3031).
-        By default a corner of four tiles of 500 km.
+        Centre of the survey (m, EPSG:3031), by default a corner of four tiles of 500 km. Each survey
+        added before moves it `ASIDE` to the north.
     seed : int
         That of the data set: the terrain follows from it.
 
@@ -59,8 +60,10 @@ def add_survey(
         raise InputError(
             sheet, "there is no simulated data set here", "Make one first, without --add"
         )
-    number = max(survey.survey_no for survey in read_sheet(sheet)) + 1
+    surveys = read_sheet(sheet)
+    number = max(survey.survey_no for survey in surveys) + 1
     name = f"SIM_{YEAR}_S{number:03d}_AIR"
+    north += ASIDE * sum(survey.survey.startswith(f"SIM_{YEAR}_") for survey in surveys)
     progress = Progress(f"Simulating {name}", points)
     digest = write_survey(folder, name, _lines(points, east, north), 0, seed, None, progress)
     known = sheet.read_text(encoding="utf-8").rstrip("\n")
