@@ -136,12 +136,11 @@ def nearest_of_other_lines(  # type: ignore[no-untyped-def]
     furthest = np.int64(np.rint(1e3 * reach))
     cx, cy = np.int64((x - west) / side), np.int64((y - south) / side)
     rings = np.int64(np.ceil(reach / side))
-    room = 256
-    # Distance in mm above the row, so that one sort of whole numbers orders both.
-    keys = np.empty(room, np.int64)
+    # Distance in mm above the row: whole numbers order both. The keys are kept in order.
+    keys = np.empty(most, np.int64)
     lines = np.empty(most, np.int64)
-    candidates = 0
     taken = 0
+    within = reach + 0.001
     for ring in range(rings + 1):
         for row in range(cy - ring, cy + ring + 1):
             if row < 0 or row >= rows:
@@ -152,34 +151,45 @@ def nearest_of_other_lines(  # type: ignore[no-untyped-def]
                     continue
                 bucket = row * columns + column
                 for k in range(start[bucket], start[bucket + 1]):
-                    if line[k] == own:
-                        continue
                     dx, dy = east[k] - x, north[k] - y
-                    mm = np.int64(np.rint(1e3 * np.sqrt(dx * dx + dy * dy)))
+                    d = dx * dx + dy * dy
+                    if line[k] == own or d > within * within:
+                        continue
+                    mm = np.int64(np.rint(1e3 * np.sqrt(d)))
                     if mm > furthest:
                         continue
-                    if candidates == room:
-                        keys = np.concatenate((keys, np.empty(room, np.int64)))
-                        room *= 2
-                    keys[candidates] = (mm << _ROW_BITS) | members[k]
-                    candidates += 1
+                    taken = _keep(
+                        (mm << _ROW_BITS) | members[k], line[k], keys, lines, taken, per_line
+                    )
+                    if taken == most:
+                        within = ((keys[most - 1] >> _ROW_BITS) + 1) * 1e-3
         # Nodes nearer than `ring` buckets are all known by now.
-        if candidates < most and ring < rings:
-            continue
-        keys[:candidates].sort()
-        taken = 0
-        for k in range(candidates):
-            d = (keys[k] >> _ROW_BITS) * 1e-3
-            if taken == most or (d > ring * side and ring < rings):
-                break
-            node = keys[k] & _ROW_MASK
-            of = node_line[node]
-            same = 0
-            for j in range(taken):
-                same += lines[j] == of
-            if same < per_line:
-                out[taken], out_distance[taken], lines[taken] = node, d, of
-                taken += 1
-        if taken == most:
+        if taken == most and (keys[most - 1] >> _ROW_BITS) * 1e-3 <= ring * side:
             break
+    for k in range(taken):
+        out[k], out_distance[k] = keys[k] & _ROW_MASK, (keys[k] >> _ROW_BITS) * 1e-3
     return taken
+
+
+@njit(cache=True, nogil=True)
+def _keep(key, line, keys, lines, taken, per_line):  # type: ignore[no-untyped-def]
+    """Put a node among the nearest `keys`, if it belongs there; returns their number.
+
+    What goes out has as many nearer ones of its line, or of all, as may be kept, and no later node changes that.
+    """
+    same, out = 0, taken
+    for k in range(taken - 1, -1, -1):
+        if lines[k] == line:
+            if same == 0:
+                out = k
+            same += 1
+    if same < per_line:
+        out = min(taken, keys.size - 1)
+    if out < taken and key > keys[out]:
+        return taken
+    k = out
+    while k > 0 and keys[k - 1] > key:
+        keys[k], lines[k] = keys[k - 1], lines[k - 1]
+        k -= 1
+    keys[k], lines[k] = key, line
+    return max(taken, out + 1)

@@ -180,8 +180,10 @@ def _put(
     for k, name in enumerate(columns):
         rows.scores[k, place] = frame[name].fill_null(float("nan")).to_numpy()
     rows.flag[place] = frame["flag"].to_numpy()
-    for at in frame["reason"].is_not_null().arg_true():
-        rows.reasons[int(place[at])] = frame["reason"][at]
+    told = frame["reason"].is_not_null().to_numpy()
+    rows.reasons.update(
+        zip(place[told].tolist(), frame["reason"].drop_nulls().to_list(), strict=True)
+    )
     if not merged:
         unscored = frame["score"].is_null().to_numpy()
         rows.status[place] = np.where(
