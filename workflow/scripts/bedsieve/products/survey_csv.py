@@ -16,11 +16,9 @@ from typing import BinaryIO
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from bedsieve.errors import InputError
 from bedsieve.files import replacing
-from bedsieve.products.interleave import NEWLINE, append_cells
 from bedsieve.products.survey_rows import ACROSS, SCORED, UNSCORED, SurveyRows, gather_rows
 from bedsieve.progress import Progress
 
@@ -84,11 +82,12 @@ def write_survey_csv(
         first_line, newline = _copy_header(source, target, raw_csv, rows)
         done = 0
         for block in _blocks(source):
-            count = int(np.count_nonzero(block == NEWLINE))
+            lines = block.replace(b"\r\n", b"\n").removesuffix(b"\n").split(b"\n")
+            count = len(lines)
             if done + count > rows.n:
                 raise _changed(raw_csv, rows.n)
             cells = _cells(rows, done, done + count, first_line, survey_names or {})
-            target.write(append_cells(block, cells, newline == b"\r\n").data)
+            target.write(newline.join(map(b",".join, zip(lines, cells, strict=True))) + newline)
             done += count
             progress.advance(count)
         if done != rows.n:
@@ -128,24 +127,24 @@ def _copy_header(
     )
 
 
-def _blocks(source: BinaryIO) -> Iterator[NDArray[np.uint8]]:
+def _blocks(source: BinaryIO) -> Iterator[bytes]:
     """The rest of a file in blocks of whole lines, the last line closed too."""
     rest = b""
     while block := source.read(BLOCK):
         end = block.rfind(b"\n") + 1
         if end:
-            yield np.frombuffer(rest + block[:end], dtype=np.uint8)
+            yield rest + block[:end]
             rest = block[end:]
         else:
             rest += block
     if rest:
-        yield np.frombuffer(rest + b"\n", dtype=np.uint8)
+        yield rest + b"\n"
 
 
 def _cells(
     rows: SurveyRows, start: int, stop: int, first_line: int, survey_names: Mapping[int, str]
-) -> NDArray[np.uint8]:
-    """The cells behind each of a range of rows, as lines of CSV."""
+) -> list[bytes]:
+    """The cells behind each of a range of rows."""
     part = slice(start, stop)
     names = [*(f"score_{member}" for member in rows.members), "score"]
     frame = pl.DataFrame(
@@ -160,13 +159,13 @@ def _cells(
     )
     text = BytesIO()
     frame.write_csv(text, include_header=False, float_precision=6, null_value="")
-    return np.frombuffer(text.getbuffer(), dtype=np.uint8)
+    return text.getvalue().removesuffix(b"\n").split(b"\n")
 
 
 def _texts(
     rows: SurveyRows, start: int, stop: int, first_line: int, survey_names: Mapping[int, str]
 ) -> pl.Series:
-    words = pl.Series([_words(code) for code in rows.codes], dtype=pl.String)
+    words = pl.Series([_words(code) or None for code in rows.codes], dtype=pl.String)
     texts = words.gather(pl.Series(rows.status[start:stop]))
     told_why = np.zeros(stop - start, dtype=np.bool_)
     told_why[[row - start for row in rows.reasons if start <= row < stop]] = True
@@ -177,7 +176,7 @@ def _texts(
     ]
     if told:
         texts = texts.scatter(special, pl.Series(told, dtype=pl.String))
-    return texts.replace("", None)
+    return texts
 
 
 def _words(code: str) -> str:
