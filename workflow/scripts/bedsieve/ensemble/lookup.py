@@ -48,20 +48,28 @@ def values_at(
     ascending = point_ids[order]
     source = np.full(len(point_ids), -1, dtype=np.int64)
     parts: list[pl.DataFrame] = []
-    height = 0
+    height, follows = 0, 0
     for table in tables:
         for part in _row_groups(Path(table), ascending, columns):
             ids = part["point_id"].to_numpy()
-            place = np.minimum(np.searchsorted(ascending, ids), len(ascending) - 1)
-            match = ascending[place] == ids
-            target = order[place[match]]
-            if (source[target] >= 0).any() or len(np.unique(target)) < len(target):
+            # A tile's own tables hold its points in its order: nothing to look for.
+            if np.array_equal(ids, point_ids[follows : follows + len(ids)]):
+                target = np.arange(follows, follows + len(ids))
+                follows += len(ids)
+            else:
+                place = np.minimum(np.searchsorted(ascending, ids), len(ascending) - 1)
+                match = ascending[place] == ids
+                target = order[place[match]]
+                part = part.filter(pl.Series(match))
+            rows = height + np.arange(len(target))
+            free = (source[target] < 0).all()
+            source[target] = rows
+            if not free or (source[target] != rows).any():
                 raise BedsieveError(
                     f"{table}: holds a point that stands in the detector's tables twice. "
                     "Delete the detector's score tables and run again."
                 )
-            source[target] = height + np.arange(len(target))
-            parts.append(part.filter(pl.Series(match)).drop("point_id"))
+            parts.append(part.drop("point_id"))
             height += len(target)
     return _gather(parts, source, columns)
 
