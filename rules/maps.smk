@@ -14,8 +14,7 @@ MAPS = {
 rule maps:
     input:
         unpack(frozen_ensemble),
-        points=of_all_tiles("points.parquet"),
-        ensembles=of_all_tiles("ensemble.parquet"),
+        pixels=of_all_tiles("pixels.parquet"),
     output:
         **{
             name: report(
@@ -34,8 +33,8 @@ rule maps:
         env("report")
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: megabytes(0, 0, 4000, attempt),
-        runtime=all_minutes(500_000),
+        mem_mb=all_mb(30, base=2000),
+        runtime=all_minutes(5_000_000),
     params:
         code=code("maps.py", "report"),
         members=MEMBERS,

@@ -89,6 +89,7 @@ rule tallies:
         labels=f"{RESULTS}/tiles/{{tile}}/labels.parquet",
     output:
         tallies=f"{RESULTS}/tiles/{{tile}}/tallies.parquet",
+        pixels=f"{RESULTS}/tiles/{{tile}}/pixels.parquet",
         flagged=f"{RESULTS}/tiles/{{tile}}/flagged.parquet",
     log:
         f"{RESULTS}/logs/tallies/{{tile}}.log",

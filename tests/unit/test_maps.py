@@ -9,9 +9,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from bedsieve.errors import BedsieveError
-from bedsieve.products import canvas as canvas_module
-from bedsieve.products.canvas import Canvas, bounds, fit_canvas, rasterise, round_above
+from bedsieve.products.canvas import bounds, fit_canvas, rasterise, read_pixels, tile_pixels
 from bedsieve.products.cartography import round_below
 from bedsieve.products.maps import (
     MapOptions,
@@ -27,45 +25,46 @@ OPTIONS = MapOptions("Test", "EPSG:3031", 0.7, 500_000.0)
 
 def tile(
     folder: Path, name: str, east: np.ndarray, north: np.ndarray, score: np.ndarray
-) -> tuple[Path, Path]:
+) -> tuple[Path, pl.DataFrame]:
+    """A tile's pixels, and the points that they were gathered from."""
+    scores = pl.Series("score", score, dtype=pl.Float32).fill_nan(None)
+    points = pl.DataFrame(
+        {"east": east, "north": north, "ice_thickness": 1000 + np.arange(len(east), dtype=float)}
+    ).with_columns(
+        scores, scores.alias("score_gnn"), (scores >= 0.7).fill_null(False).alias("flag")
+    )
     home = folder / name
     home.mkdir(parents=True)
-    thickness = 1000 + np.arange(len(east), dtype=float)
-    points = pl.DataFrame({"east": east, "north": north, "ice_thickness": thickness})
-    points.write_parquet(home / "points.parquet")
-    scores = pl.Series("score", score, dtype=pl.Float32).fill_nan(None)
-    pl.DataFrame([scores]).with_columns(
-        scores.alias("score_gnn"), (scores >= 0.7).fill_null(False).alias("flag")
-    ).write_parquet(home / "ensemble.parquet")
-    return home / "points.parquet", home / "ensemble.parquet"
+    tile_pixels(points, ["gnn"]).write_parquet(home / "pixels.parquet")
+    return home / "pixels.parquet", points
 
 
-def two_tiles(folder: Path, n: int = 3000) -> tuple[list[tuple[Path, Path]], pl.DataFrame]:
+def two_tiles(folder: Path, n: int = 3000) -> tuple[list[Path], pl.DataFrame]:
     rng = np.random.default_rng(0)
     east, north = rng.uniform(-4e5, 9e5, n), rng.uniform(-8e5, -1e5, n)
+    # The eastern tile fills a corner only: its pixels are smaller.
+    north = np.where(east < 0, north, -1e5 + north / 20)
     score = np.where(rng.random(n) < 0.1, np.nan, rng.random(n))
     west = east < 0
-    tiles = [
-        tile(folder, "x-1_y-1", east[west], north[west], score[west]),
-        tile(folder, "x0_y-1", east[~west], north[~west], score[~west]),
-    ]
-    frames = [
-        pl.concat([pl.read_parquet(points), pl.read_parquet(ensemble)], how="horizontal")
-        for points, ensemble in tiles
-    ]
-    return tiles, pl.concat(frames)
+    first = tile(folder, "x-1_y-1", east[west], north[west], score[west])
+    second = tile(folder, "x0_y-1", east[~west] / 9, north[~west], score[~west])
+    return [first[0], second[0]], pl.concat([first[1], second[1]])
 
 
-def test_pixels_hold_what_numpy_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(canvas_module, "SLICE", 700)
-    tiles, every = two_tiles(tmp_path)
-    canvas = Canvas(-500_000.0, -900_000.0, 20_000.0, 75, 45)
-    grids = rasterise(tiles[::-1], canvas, ["gnn"])
-    column = ((every["east"].to_numpy() + 500_000) // 20_000).astype(int)
-    row = ((every["north"].to_numpy() + 900_000) // 20_000).astype(int)
+def test_pixels_of_tiles_hold_what_numpy_counts_of_all_points(tmp_path: Path) -> None:
+    paths, every = two_tiles(tmp_path)
+    tiles = read_pixels(paths[::-1])
+    assert tiles[0]["pixel"][0] > tiles[1]["pixel"][0]
+    ends = bounds(tiles)
+    assert ends is not None
+    canvas = fit_canvas(ends, pixels=200)
+    grids = rasterise(tiles, canvas, ["gnn"])
+    column = ((every["east"].to_numpy() - canvas.east) // canvas.pixel).astype(int)
+    row = ((every["north"].to_numpy() - canvas.north) // canvas.pixel).astype(int)
+    shape = canvas.height, canvas.width
 
     def binned(values: np.ndarray) -> np.ndarray:
-        return np.bincount(row * 75 + column, values, 75 * 45).reshape(45, 75)
+        return np.bincount(row * shape[1] + column, values, shape[0] * shape[1]).reshape(shape)
 
     score = every["score"].fill_null(0).to_numpy().astype(float)
     np.testing.assert_array_equal(grids.points, binned(np.ones(len(row))))
@@ -76,17 +75,36 @@ def test_pixels_hold_what_numpy_counts(tmp_path: Path, monkeypatch: pytest.Monke
     np.testing.assert_array_equal(grids.scored["ensemble"], binned(scored))
 
 
-def test_bounds_are_those_of_the_points(tmp_path: Path) -> None:
-    tiles, every = two_tiles(tmp_path)
-    tiles.append(tile(tmp_path, "x5_y5", *(np.empty(0) for _ in range(3))))
-    expected = [
-        every["east"].min(),
-        every["north"].min(),
-        every["east"].max(),
-        every["north"].max(),
-    ]
-    assert bounds(tiles).tolist() == expected
-    assert bounds(tiles[2:]) is None
+def test_bounds_are_those_of_the_points_to_a_pixel(tmp_path: Path) -> None:
+    paths, every = two_tiles(tmp_path)
+    paths.append(tile(tmp_path, "x5_y5", *(np.empty(0) for _ in range(3)))[0])
+    found = bounds(read_pixels(paths))
+    ends = [every["east"].min(), every["north"].min(), every["east"].max(), every["north"].max()]
+    assert found is not None
+    outside = (found - np.array(ends)) * np.array([-1, -1, 1, 1])
+    assert (outside >= 0).all()
+    assert (outside <= 512).all()
+    assert bounds(read_pixels(paths[2:])) is None
+
+
+def test_a_tile_has_no_more_pixels_than_points_and_none_larger_than_a_picture_s() -> None:
+    rng = np.random.default_rng(1)
+    for span in (50.0, 3_000.0, 499_000.0):
+        points = pl.DataFrame(
+            {
+                "east": -70_000 + rng.uniform(0, span, 400),
+                "north": rng.uniform(0, span / 3, 400),
+                "ice_thickness": np.ones(400),
+                "score": np.ones(400),
+                "flag": np.ones(400, bool),
+            }
+        )
+        pixels = tile_pixels(points, [])
+        ends = bounds([pixels])
+        assert ends is not None
+        assert pixels.height <= 400
+        assert pixels["points"].sum() == 400
+        assert pixels["pixel"][0] <= fit_canvas(ends).pixel
 
 
 @pytest.mark.parametrize(
@@ -103,14 +121,14 @@ def test_a_canvas_holds_its_points_with_square_round_pixels(ends: tuple[float, .
     west, east, south, north = canvas.extent
     assert west < ends[0] <= ends[2] < east
     assert south < ends[1] <= ends[3] < north
-    assert max(canvas.width, canvas.height) <= 1001
+    assert 250 <= max(canvas.width, canvas.height) <= 1000
     assert min(canvas.width, canvas.height) >= 0.49 * max(canvas.width, canvas.height)
-    assert round_above(canvas.pixel) == pytest.approx(canvas.pixel)
+    assert np.log2(canvas.pixel) % 1 == 0
+    assert canvas.east % canvas.pixel == canvas.north % canvas.pixel == 0
 
 
 def test_round_lengths() -> None:
     assert [round_below(v) for v in (0.37, 1.0, 4.99, 1034.0)] == [0.2, 1.0, 2.0, 1000.0]
-    assert [round_above(v) for v in (0.37, 1.0, 5.01, 5100.0)] == [0.4, 1.0, 6.0, 6000.0]
 
 
 def test_spreading_keeps_means_and_reaches_neighbours() -> None:
@@ -161,9 +179,9 @@ def test_all_maps_are_written_and_show_the_points(tmp_path: Path, crs: str) -> N
 
 
 def test_a_single_point_and_a_single_short_track_can_be_seen(tmp_path: Path) -> None:
-    one = tile(tmp_path / "a", "x2_y0", np.array([1.1e6]), np.array([2e5]), np.array([0.1]))
+    one, _ = tile(tmp_path / "a", "x2_y0", np.array([1.1e6]), np.array([2e5]), np.array([0.1]))
     x = np.linspace(0, 5000, 60)
-    line = tile(tmp_path / "b", "x0_y0", x, 0.3 * x, np.full(60, 0.2))
+    line, _ = tile(tmp_path / "b", "x0_y0", x, 0.3 * x, np.full(60, 0.2))
     for name, case in (("one", one), ("line", line)):
         write_maps([case], tmp_path / name, [], OPTIONS)
         picture = np.asarray(Image.open(tmp_path / name / "coverage.png").convert("RGB")).astype(
@@ -175,13 +193,6 @@ def test_a_single_point_and_a_single_short_track_can_be_seen(tmp_path: Path) -> 
 
 
 def test_no_points_make_maps_that_say_so(tmp_path: Path) -> None:
-    nothing = tile(tmp_path, "x0_y0", *(np.empty(0) for _ in range(3)))
+    nothing, _ = tile(tmp_path, "x0_y0", *(np.empty(0) for _ in range(3)))
     assert write_maps([nothing], tmp_path / "maps", ["gnn"], OPTIONS) is None
     assert {p.name for p in (tmp_path / "maps").iterdir()} == set(map_names(["gnn"]))
-
-
-def test_tables_of_different_length_are_refused(tmp_path: Path) -> None:
-    tiles, _ = two_tiles(tmp_path)
-    pl.read_parquet(tiles[0][1])[:-1].write_parquet(tiles[0][1])
-    with pytest.raises(BedsieveError, match=r"ensemble\.parquet: does not hold the points"):
-        write_maps(tiles, tmp_path / "maps", ["gnn"], OPTIONS)

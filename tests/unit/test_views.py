@@ -66,7 +66,8 @@ def tile(
 
 def tallied(files: TileFiles) -> Path:
     path = Path(files.points).with_name("tallies.parquet")
-    write_tallies(count_tile(files, {member: [] for member in MEMBERS}), path)
+    points = read_points(files, MEMBERS)
+    write_tallies(count_tile(points, {member: [] for member in MEMBERS}), path)
     return path
 
 
@@ -214,7 +215,7 @@ def test_everything_is_written_whatever_is_missing(
 def test_tables_that_do_not_belong_together_are_named(tiles: list[TileFiles]) -> None:
     mixed = TileFiles(tiles[0].points, tiles[1].ensemble, tiles[0].labels)
     with pytest.raises(BedsieveError, match="does not hold the points"):
-        count_tile(mixed, {member: [] for member in MEMBERS})
+        read_points(mixed, MEMBERS)
 
 
 def test_logits_of_the_ends_and_the_middle() -> None:

@@ -10,7 +10,7 @@ import polars as pl
 
 from bedsieve.products.bins import REFERENCE, VARIABLES
 from bedsieve.products.tallies import count_tile, write_tallies
-from bedsieve.products.tile_points import TileFiles
+from bedsieve.products.tile_points import TileFiles, read_points
 
 
 def tally(home: Path, ensemble: pl.DataFrame, members: Mapping[str, Sequence[str | Path]]) -> Path:
@@ -28,5 +28,6 @@ def tally(home: Path, ensemble: pl.DataFrame, members: Mapping[str, Sequence[str
         home / "labels.parquet"
     )
     files = TileFiles(*(home / f"{name}.parquet" for name in ("points", "ensemble", "labels")))
-    write_tallies(count_tile(files, members), home / "tallies.parquet")
+    points = read_points(files, list(members))
+    write_tallies(count_tile(points, members), home / "tallies.parquet")
     return home / "tallies.parquet"

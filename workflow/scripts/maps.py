@@ -12,7 +12,7 @@ with job(snakemake.log[0], snakemake.threads):
     frozen = snakemake.input.get("frozen")
     settings = EnsembleSettings.from_config(snakemake.params.ensemble)
     write_maps(
-        list(zip(snakemake.input.points, snakemake.input.ensembles, strict=True)),
+        list(snakemake.input.pixels),
         Path(snakemake.output[0]).parent,
         snakemake.params.members,
         MapOptions(

@@ -1,32 +1,31 @@
 """Points gathered on a grid of pixels, so that any number of them can be drawn.
 
-Goes in: the tiles' points and ensembles. Comes out: for each pixel how many points it holds and the sums
-that means and shares are made of. Datashader rasterises a slice of a tile at a time into the same grid, so
-memory holds one slice and the grid, whatever the number of points.
+Goes in: the points of each tile with their scores. Comes out: for each tile a table of the pixels that hold
+points, and for a picture of all tiles their sum. Pixels are powers of two of a metre wide, counted from the origin of
+the map, so that those of a picture are whole blocks of a tile's: a survey makes only its own tiles be gathered again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bedsieve.errors import BedsieveError
-from bedsieve.progress import Progress
+from bedsieve.products.bins import ENSEMBLE
+from bedsieve.products.tile_points import score_column
 
-SLICE = 2**21
+PIXELS = 1500
+"""Most pixels along the longer side of a picture, and of what a tile's points fill."""
+
 MARGIN = 0.04
 LEAST_ASPECT = 0.5
 LEAST_SPAN = 100.0
 
 Grid = NDArray[np.float64]
-Tiles = Sequence[tuple[str | Path, str | Path]]
 
 
 @dataclass(frozen=True)
@@ -70,25 +69,66 @@ class Grids:
     scored: dict[str, Grid]
 
 
-def bounds(tiles: Tiles) -> NDArray[np.float64] | None:
-    """West, south, east and north end (m) of all points, from the tables' statistics; None without points."""
-    ends = []
-    for points, _ in tiles:
-        frame = pl.scan_parquet(points).select(
-            west=pl.col("east").min(),
-            south=pl.col("north").min(),
-            east=pl.col("east").max(),
-            north=pl.col("north").max(),
-        )
-        ends.append(frame.collect().drop_nulls().to_numpy().reshape(-1, 4))
-    every = np.concatenate(ends) if ends else np.empty((0, 4))
-    if not len(every):
+def tile_pixels(frame: pl.DataFrame, members: Sequence[str]) -> pl.DataFrame:
+    """The pixels of a tile that hold points.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Of `tile_points.read_points`.
+    members : sequence of str
+        The detectors of the ensemble.
+
+    Returns
+    -------
+    DataFrame
+        A row a pixel: pixel (m, the same in each row), column, row (from the origin of the map), points, thickness_m
+        (sum), flagged, and of each detector and the ensemble sum_{detector} and n_{detector} (points scored).
+    """
+    east, north = frame["east"].to_numpy(), frame["north"].to_numpy()
+    span = max(float(np.ptp(east)), float(np.ptp(north))) if frame.height else 0.0
+    pixel = 2.0 ** np.floor(np.log2(max(span, LEAST_SPAN) / PIXELS))
+    column, row = (np.floor(values / pixel).astype(np.int64) for values in (east, north))
+    keys, place = np.unique((row << 32) + (column + 2**31), return_inverse=True)
+
+    def added(values: pl.Series | None = None) -> NDArray[np.float64]:
+        weights = None if values is None else values.cast(pl.Float64).fill_null(0.0).to_numpy()
+        return np.bincount(place, weights, len(keys)).astype(np.float64)
+
+    table = {
+        "pixel": np.full(len(keys), pixel),
+        "column": ((keys & (2**32 - 1)) - 2**31).astype(np.int32),
+        "row": (keys >> 32).astype(np.int32),
+        "points": added(),
+        "thickness_m": added(frame["ice_thickness"]),
+        "flagged": added(frame["flag"]),
+    }
+    for name in (*members, ENSEMBLE):
+        score = frame[score_column(name)]
+        table |= {f"sum_{name}": added(score), f"n_{name}": added(score.is_not_null())}
+    return pl.DataFrame(table)
+
+
+def bounds(tiles: Sequence[pl.DataFrame]) -> NDArray[np.float64] | None:
+    """West, south, east and north end (m) of the pixels of all tiles; None without any."""
+    ends = [
+        frame.select(
+            west=(pl.col("column") * pl.col("pixel")).min(),
+            south=(pl.col("row") * pl.col("pixel")).min(),
+            east=((pl.col("column") + 1) * pl.col("pixel")).max(),
+            north=((pl.col("row") + 1) * pl.col("pixel")).max(),
+        ).to_numpy()[0]
+        for frame in tiles
+        if frame.height
+    ]
+    if not ends:
         return None
+    every = np.array(ends)
     return np.concatenate([every[:, :2].min(axis=0), every[:, 2:].max(axis=0)])
 
 
-def fit_canvas(ends: NDArray[np.float64], pixels: int = 1000) -> Canvas:
-    """A canvas around points, of pixels of a round size and at most `pixels` along its longer side.
+def fit_canvas(ends: NDArray[np.float64], pixels: int = PIXELS) -> Canvas:
+    """A canvas around points, of pixels of a power of two of a metre and at most `pixels` along its longer side.
 
     Parameters
     ----------
@@ -99,97 +139,46 @@ def fit_canvas(ends: NDArray[np.float64], pixels: int = 1000) -> Canvas:
     span = ends[2:] - ends[:2]
     longer = max(float(span.max()), LEAST_SPAN) * (1 + 2 * MARGIN)
     sides = np.maximum(span * (1 + 2 * MARGIN), LEAST_ASPECT * longer)
-    pixel = round_above(longer / pixels)
-    width, height = np.ceil(sides / pixel - 1e-9).astype(int)
-    corner = (ends[:2] + ends[2:]) / 2 - np.array([width, height]) * pixel / 2
-    return Canvas(float(corner[0]), float(corner[1]), pixel, int(width), int(height))
+    # One pixel is kept for the corner, which is moved to a whole number of pixels.
+    pixel = 2.0 ** np.ceil(np.log2(longer / (pixels - 1)))
+    width, height = np.ceil(sides / pixel).astype(int) + 1
+    corner = np.floor(((ends[:2] + ends[2:] - sides) / 2) / pixel) * pixel
+    return Canvas(float(corner[0]), float(corner[1]), float(pixel), int(width), int(height))
 
 
-def round_above(value: float) -> float:
-    """The smallest of 1, 1.2, 1.5 … 8 times a power of ten that is not below `value`."""
-    power = 10.0 ** np.floor(np.log10(value))
-    steps = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
-    return float(min(step * power for step in steps if step * power >= value * (1 - 1e-9)))
-
-
-def rasterise(tiles: Tiles, canvas: Canvas, members: Sequence[str]) -> Grids:
-    """Gather all points on a canvas.
+def rasterise(tiles: Sequence[pl.DataFrame], canvas: Canvas, members: Sequence[str]) -> Grids:
+    """Add the pixels of all tiles up on a canvas.
 
     Parameters
     ----------
-    tiles : sequence of (points, ensemble)
-        Paths of each tile's points.parquet and ensemble.parquet, rows in the same order.
+    tiles : sequence of DataFrame
+        Of `tile_pixels`.
     canvas : Canvas
-        Must hold all points.
+        Must hold all pixels, and its own be no smaller.
     members : sequence of str
         The detectors of the ensemble.
-
-    Raises
-    ------
-    BedsieveError
-        If a tile's tables have different numbers of rows.
     """
-    import datashader as ds
-
-    scores = {member: f"score_{member}" for member in members} | {"ensemble": "score"}
-    reductions = {
-        "points": ds.count(),
-        "thickness": ds.sum("ice_thickness"),
-        "flagged": ds.sum("flag"),
-    }
-    for name, column in scores.items():
-        reductions |= {f"sum {name}": ds.sum(column), f"n {name}": ds.count(column)}
-    total = {name: np.zeros((canvas.height, canvas.width)) for name in reductions}
-    tiles = sorted(tiles, key=lambda tile: str(tile[0]))
-    progress = Progress("rasterising", sum(_rows(points) for points, _ in tiles))
-    for frame in _slices(tiles, list(scores.values())):
-        window, target = _window(canvas, frame)
-        result = target.points(frame.to_pandas(), "east", "north", ds.summary(**reductions))
+    shape = canvas.height, canvas.width
+    names = (*members, ENSEMBLE)
+    sums = [f"{kind}_{name}" for kind in ("sum", "n") for name in names]
+    total = {name: np.zeros(shape) for name in ("points", "thickness_m", "flagged", *sums)}
+    for frame in tiles:
+        # Both sizes are powers of two: the sum of a pixel's centre is exact.
+        size = frame["pixel"].to_numpy()
+        column = ((frame["column"].to_numpy() + 0.5) * size - canvas.east) // canvas.pixel
+        row = ((frame["row"].to_numpy() + 0.5) * size - canvas.north) // canvas.pixel
         for name, grid in total.items():
-            grid[window] += np.nan_to_num(result[name].to_numpy().astype(np.float64))
-        progress.advance(frame.height)
+            np.add.at(grid, (row.astype(np.int64), column.astype(np.int64)), frame[name].to_numpy())
     return Grids(
         canvas,
         total["points"],
-        total["thickness"],
+        total["thickness_m"],
         total["flagged"],
-        {name: total[f"sum {name}"] for name in scores},
-        {name: total[f"n {name}"] for name in scores},
+        {name: total[f"sum_{name}"] for name in names},
+        {name: total[f"n_{name}"] for name in names},
     )
 
 
-def _window(canvas: Canvas, frame: pl.DataFrame) -> tuple[tuple[slice, slice], Any]:
-    """The part of the canvas that points fall on: a tile is small, and a whole canvas takes its time."""
-    import datashader as ds
-
-    def ends(values: pl.Series, origin: float, most: int) -> tuple[int, int]:
-        low, high = (np.array([values.min(), values.max()]) - origin) / canvas.pixel
-        return max(int(low) - 1, 0), min(int(high) + 2, most)
-
-    left, right = ends(frame["east"], canvas.east, canvas.width)
-    lower, upper = ends(frame["north"], canvas.north, canvas.height)
-    west, south = canvas.east + left * canvas.pixel, canvas.north + lower * canvas.pixel
-    width, height = right - left, upper - lower
-    x_range = (west, west + width * canvas.pixel)
-    y_range = (south, south + height * canvas.pixel)
-    return (slice(lower, upper), slice(left, right)), ds.Canvas(width, height, x_range, y_range)
-
-
-def _rows(path: str | Path) -> int:
-    return int(pq.read_metadata(path).num_rows)
-
-
-def _slices(tiles: Tiles, scores: Sequence[str]) -> Iterator[pl.DataFrame]:
-    for points, ensemble in tiles:
-        rows = _rows(points)
-        if _rows(ensemble) != rows:
-            raise BedsieveError(
-                f"{ensemble}: does not hold the points of {points}. Delete it and run again."
-            )
-        place = pl.scan_parquet(points).select("east", "north", "ice_thickness")
-        score = pl.scan_parquet(ensemble).select(
-            pl.col(scores).cast(pl.Float32), pl.col("flag").cast(pl.Float32)
-        )
-        for start in range(0, rows, SLICE):
-            part = place.slice(start, SLICE).collect()
-            yield part.hstack(score.slice(start, SLICE).collect())
+def read_pixels(paths: Sequence[str | Path]) -> list[pl.DataFrame]:
+    """The pixels of all tiles, in the order of their names."""
+    return [pl.read_parquet(path) for path in sorted(map(str, paths))]

@@ -1,6 +1,6 @@
 """The maps of a run: thickness with flagged points, scores, where they crowd, coverage, one a detector.
 
-Goes in: the tiles' points and ensembles. Comes out: PNG files of at most 1 MB. Extent and pixel size follow
+Goes in: the pixels of the tiles. Comes out: PNG files of at most 1 MB. Extent and pixel size follow
 the data, from a glacier of 5 km to the continent; single tracks are drawn thicker so that they can be seen.
 """
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bedsieve.products.canvas import Grid, Grids, Tiles, bounds, fit_canvas, rasterise
+from bedsieve.products.canvas import Grid, Grids, bounds, fit_canvas, rasterise, read_pixels
 from bedsieve.products.cartography import (
     COVERAGE,
     FLAGGED,
@@ -60,15 +60,14 @@ def map_names(members: Sequence[str]) -> list[str]:
 
 
 def write_maps(
-    tiles: Tiles, folder: str | Path, members: Sequence[str], options: MapOptions
+    tiles: Sequence[str | Path], folder: str | Path, members: Sequence[str], options: MapOptions
 ) -> Grids | None:
     """Draw all maps.
 
     Parameters
     ----------
-    tiles : sequence of (points, ensemble)
-        Paths of each tile's points.parquet and ensemble.parquet, rows in the same order; the folder of a
-        tile bears its name.
+    tiles : sequence of path-like
+        Each tile's pixels.parquet; the folder of a tile bears its name.
     folder : path-like
         Where the files named by `map_names` go.
     members : sequence of str
@@ -81,12 +80,13 @@ def write_maps(
         What was drawn; None where there is no point at all, and the maps say so.
     """
     folder = Path(folder)
-    ends = bounds(tiles)
+    pixels = read_pixels(tiles)
+    ends = bounds(pixels)
     if ends is None:
         for name in map_names(members):
             save(_empty(name, options), folder / name)
         return None
-    grids = rasterise(tiles, fit_canvas(ends), members)
+    grids = rasterise(pixels, fit_canvas(ends), members)
     draw = _Atlas(grids, options, _tile_numbers(tiles))
     save(draw.thickness(), folder / "thickness.png")
     save(draw.score("ensemble", "Ensemble score"), folder / "score.png")
@@ -97,13 +97,13 @@ def write_maps(
     return grids
 
 
-def _tile_numbers(tiles: Tiles) -> list[tuple[int, int]]:
-    found = (_TILE.fullmatch(Path(points).parent.name) for points, _ in tiles)
+def _tile_numbers(tiles: Sequence[str | Path]) -> list[tuple[int, int]]:
+    found = (_TILE.fullmatch(Path(pixels).parent.name) for pixels in tiles)
     return [(int(match[1]), int(match[2])) for match in found if match]
 
 
 def _empty(name: str, options: MapOptions) -> Figure:
-    canvas = fit_canvas(np.array([0.0, 0.0, 1000.0, 1000.0]), pixels=600)
+    canvas = fit_canvas(np.array([0.0, 0.0, 1000.0, 1000.0]))
     title = f"{options.region}: {Path(name).stem.replace('_', ' ')}"
     figure, axes = map_axes(canvas, title, "no points")
     axes.set_axis_off()

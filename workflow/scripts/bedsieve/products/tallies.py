@@ -32,7 +32,7 @@ from bedsieve.products.bins import (
     residual_bin,
     step_of,
 )
-from bedsieve.products.tile_points import TileFiles, read_points, score_column
+from bedsieve.products.tile_points import score_column
 
 Counts = NDArray[np.int64]
 Tallies = dict[str, pl.DataFrame]
@@ -84,12 +84,13 @@ order of the points; `corners` those of the rectangle that holds all points."""
 _SUMS = ("points", "flagged", "labelled", "outlier_labels", "scored")
 
 
-def count_tile(tile: TileFiles, members: Mapping[str, Sequence[str | Path]]) -> Tallies:
+def count_tile(frame: pl.DataFrame, members: Mapping[str, Sequence[str | Path]]) -> Tallies:
     """Count the points of a tile.
 
     Parameters
     ----------
-    tile : TileFiles
+    frame : DataFrame
+        Of `tile_points.read_points`.
     members : mapping of str to paths
         Score tables of each detector: their codes say why a point has no score, and those of along_track
         hold the residual (m) to the neighbours along the track.
@@ -98,13 +99,7 @@ def count_tile(tile: TileFiles, members: Mapping[str, Sequence[str | Path]]) -> 
     -------
     dict of str to DataFrame
         By the names in `SCHEMAS`.
-
-    Raises
-    ------
-    BedsieveError
-        If the ensemble does not hold the tile's points.
     """
-    frame = read_points(tile, list(members))
     detectors = [*members, ENSEMBLE]
     residual = _residuals(frame, members)
     difference = difference_bin(frame["ice_thickness"] - frame[REFERENCE].cast(pl.Float64))

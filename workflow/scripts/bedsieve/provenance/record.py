@@ -20,7 +20,6 @@ from bedsieve.files import sha256_of, write_json
 FORMAT = 1
 # Distributions whose code can change a number, by the name under which they are imported.
 _PACKAGES = {
-    "datashader": "datashader",
     "faiss": "faiss-cpu",
     "fast_hdbscan": "fast-hdbscan",
     "h5netcdf": "h5netcdf",
