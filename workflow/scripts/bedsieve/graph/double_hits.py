@@ -1,10 +1,9 @@
 """Double hits: pairs of points of different lines that lie within a few metres of each other.
 
-In: positions, lines and point_id. Out: each unordered pair once, as two arrays of rows. Points are
-sorted into square cells, sixteen to a hashed block; a cell whose 3 x 3 block holds a single line is skipped, which is most of
-Antarctica. Of the rest, each cell is compared with itself and with the four cells after it. A run of
-cells has room for one pair a point; where lines are so close that there are more, they are counted
-first and found again.
+In: positions, lines and point_id. Out: each unordered pair once, as two arrays of rows. Points are sorted into
+square cells, sixteen to a hashed block; a cell whose 3 x 3 block holds a single line is skipped, which is most of
+Antarctica. Of the rest, each cell is compared with itself and with the four cells after it. A run of cells has
+room for one pair a point; where there are more, they are counted first and found again.
 """
 
 from __future__ import annotations
@@ -129,11 +128,27 @@ def _hash_points(east, north, line, cell):  # type: ignore[no-untyped-def]
     only, size = np.full(16 * room, _EMPTY), np.zeros(16 * room, np.int32)
     table = np.full(2 * room, np.int32(-1))
     cell_of = np.empty(east.size, np.int32)
+    done = blocks = 0
+    while True:
+        state = bx, by, only, size, table, done, blocks
+        done, blocks = _hash_some(east, north, line, cell, cell_of, *state)
+        if done == east.size:
+            break
+        bx, by = _longer(bx, 0), _longer(by, 0)
+        only, size = _longer(only, _EMPTY), _longer(size, 0)
+        table = _rehash(bx, by, blocks)
+    return cell_of, bx[:blocks], by[:blocks], only[: 16 * blocks], size[: 16 * blocks], table
+
+
+@njit(cache=True, nogil=True)
+def _hash_some(  # type: ignore[no-untyped-def]
+    east, north, line, cell, cell_of, bx, by, only, size, table, done, blocks
+):
+    """Go on from `done` until there is no room for a block: replacing arrays inside the loop makes it slow."""
     per_metre = 1.0 / cell
-    blocks = 0
     b = np.int64(-1)
     last_x = last_y = np.int32(0)
-    for i in range(east.size):
+    for i in range(done, east.size):
         cx = np.int32(np.floor(east[i] * per_metre))
         cy = np.int32(np.floor(north[i] * per_metre))
         x, y = cx >> 2, cy >> 2
@@ -141,12 +156,8 @@ def _hash_points(east, north, line, cell):  # type: ignore[no-untyped-def]
             last_x, last_y = x, y
             b = _find(table, bx, by, x, y)
             if b < 0:
-                if blocks == room:
-                    room *= 2
-                    bx, by = _longer(bx, 0), _longer(by, 0)
-                    only, size = _longer(only, _EMPTY), _longer(size, 0)
-                    table = _rehash(bx, by, blocks)
-                    b = _find(table, bx, by, x, y)
+                if blocks == bx.size:
+                    return i, blocks
                 table[-1 - b] = blocks
                 b = np.int64(blocks)
                 bx[b], by[b] = x, y
@@ -158,7 +169,7 @@ def _hash_points(east, north, line, cell):  # type: ignore[no-untyped-def]
             only[c] = _MIXED
         size[c] += 1
         cell_of[i] = c
-    return cell_of, bx[:blocks], by[:blocks], only[: 16 * blocks], size[: 16 * blocks], table
+    return east.size, blocks
 
 
 @njit(cache=True, parallel=True, nogil=True)
