@@ -146,8 +146,7 @@ def _hash_some(  # type: ignore[no-untyped-def]
 ):
     """Go on from `done` until there is no room for a block: replacing arrays inside the loop makes it slow."""
     per_metre = 1.0 / cell
-    b = np.int64(-1)
-    last_x = last_y = np.int32(0)
+    b, last_x, last_y = np.int64(-1), np.int32(0), np.int32(0)
     for i in range(done, east.size):
         cx = np.int32(np.floor(east[i] * per_metre))
         cy = np.int32(np.floor(north[i] * per_metre))

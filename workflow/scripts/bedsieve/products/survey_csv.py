@@ -82,7 +82,9 @@ def write_survey_csv(
         first_line, newline = _copy_header(source, target, raw_csv, rows)
         done = 0
         for block in _blocks(source):
-            lines = block.replace(b"\r\n", b"\n").removesuffix(b"\n").split(b"\n")
+            if b"\r" in block:
+                block = block.replace(b"\r\n", b"\n")
+            lines = block.removesuffix(b"\n").split(b"\n")
             count = len(lines)
             if done + count > rows.n:
                 raise _changed(raw_csv, rows.n)

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bedsieve.errors import BedsieveError
 
 SCORED, UNSCORED, MISSING = "", "unscored", "missing"
+_STRETCH = 122_880  # rows read at a time: as many as polars writes into a row group
 ACROSS = "across:"
 """Prefix of the codes of duplicates that were found between surveys, at the tile stage."""
 
@@ -123,7 +123,7 @@ def gather_rows(
 
 
 def _members_of(ensembles: Sequence[str | Path]) -> list[str]:
-    names = pq.read_schema(ensembles[0]).names if ensembles else []
+    names = pl.read_parquet_schema(ensembles[0]) if ensembles else []
     return [name.removeprefix("score_") for name in names if name.startswith("score_")]
 
 
@@ -153,21 +153,21 @@ def _take_scores(
     columns = [*(f"score_{member}" for member in rows.members), "score"]
     waiting = np.array(sorted(foreign), dtype=np.int64)
     for table in ensembles:
-        with pq.ParquetFile(table) as file:
-            for group in range(file.num_row_groups):
-                ids = pl.Series(file.read_row_group(group, ["point_id"]).column(0))
-                numbers, place = _split(ids)
-                mine = np.flatnonzero(numbers == rows.survey_no)
-                others = np.flatnonzero(np.isin(ids.to_numpy(), waiting))
-                # Tiles are sorted in space: most of a tile's row groups hold no point of this survey.
-                if not len(mine) and not len(others):
-                    continue
-                frame = pl.from_arrow(file.read_row_group(group, [*columns, "flag", "reason"]))
-                assert isinstance(frame, pl.DataFrame)
-                _put(rows, place[mine], frame[mine], columns)
-                for at in others:
-                    targets = np.array(foreign[int(ids[int(at)])])
-                    _put(rows, targets, frame[[int(at)] * len(targets)], columns, merged=True)
+        ids = pl.read_parquet(table, columns=["point_id"])["point_id"]
+        numbers, place = _split(ids)
+        mine, other = numbers == rows.survey_no, np.isin(ids.to_numpy(), waiting)
+        # Tiles are sorted in space: most stretches of their rows hold no point of this survey.
+        for start in range(0, len(ids), _STRETCH):
+            stretch = slice(start, start + _STRETCH)
+            own, others = mine[stretch], np.flatnonzero(other[stretch])
+            if not own.any() and not len(others):
+                continue
+            scan = pl.scan_parquet(table).select(*columns, "flag", "reason")
+            frame = scan.slice(start, _STRETCH).collect()
+            _put(rows, place[stretch][own], frame.filter(pl.Series(own)), columns)
+            for at in others:
+                targets = np.array(foreign[int(ids[start + int(at)])])
+                _put(rows, targets, frame[[int(at)] * len(targets)], columns, merged=True)
 
 
 def _put(
