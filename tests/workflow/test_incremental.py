@@ -201,14 +201,20 @@ def files_to_write(project: Project, *targets: str) -> set[str]:
 
 
 def check_run(finished: Project, folder: Path, change: str, *targets: str) -> Project:
-    """Run after a change: exactly the planned files are written, all others keep bytes and dates."""
+    """Run after a change: exactly the planned files are written, all others keep bytes and dates.
+
+    What was seen is printed as a row of the page's table of runs (`pytest -rP` shows it).
+    """
     mine = changed_copy(finished, folder, change)
     planned = files_to_write(mine, *targets)
     before = state(mine)
-    mine.run(*targets)
+    jobs = job_counts(mine.run(*targets))
     after = state(mine)
     written = {name for name in after if after[name] != before.get(name)}
     manifests = {name for name in written if name.startswith("manifests/")}
+    kept = sum(not name.startswith("manifests/") for name in before.keys() - written)
+    print(f"| {change} | {jobs.total()} | {len(written - manifests)} | {kept} |")
+    assert targets or jobs == golden()[change]
     assert written - manifests == planned
     assert manifests == {f"manifests/{name}.json" for name in planned}
     assert set(before) <= set(after)
