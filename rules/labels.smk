@@ -5,7 +5,8 @@ rule labels:
     input:
         points=f"{RESULTS}/tiles/{{tile}}/points.parquet",
         halo=f"{RESULTS}/tiles/{{tile}}/halo.parquet",
-        crossovers=f"{RESULTS}/tiles/{{tile}}/crossovers.parquet",
+        owned=f"{RESULTS}/tiles/{{tile}}/crossovers.parquet",
+        beyond=f"{RESULTS}/tiles/{{tile}}/crossovers_beyond.parquet",
     output:
         labels=f"{RESULTS}/tiles/{{tile}}/labels.parquet",
         pairs=f"{RESULTS}/tiles/{{tile}}/label_pairs.parquet",

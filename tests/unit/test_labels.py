@@ -104,8 +104,12 @@ def reference(frame, a, b, rules):
     return "outlier_inlier" if passes(b) else "both_fail"
 
 
+NONE = pl.DataFrame(schema={"point_id_a": pl.UInt64, "point_id_b": pl.UInt64})
+
+
 def hits(frame, box=EVERYWHERE):
-    return crossover_tables(frame, box).owned.filter(pl.col("kind") == "double_hit")
+    """Double hits that the box owns, and those that reach out of it."""
+    return [part.filter(pl.col("kind") == "double_hit") for part in crossover_tables(frame, box)]
 
 
 # Study B's constants at a third of the scale: the reference is slow on 600 points.
@@ -158,8 +162,8 @@ def judged():
     found = {}
     for name, (settings, rules, n) in SCENES.items():
         frame = scene(settings)
-        pairs = hits(frame).sample(fraction=1.0, shuffle=True, seed=1).head(n)
-        found[name] = frame, label_points(frame, pairs, EVERYWHERE, rules=rules), rules
+        pairs = hits(frame)[0].sample(fraction=1.0, shuffle=True, seed=1).head(n)
+        found[name] = frame, label_points(frame, pairs, NONE, EVERYWHERE, rules=rules), rules
     return found
 
 
@@ -173,8 +177,8 @@ def test_every_verdict_is_that_of_the_reference(judged, name):
 @pytest.mark.slow
 def test_two_thousand_verdicts_with_the_constants_of_study_b():
     frame = scene({"lines": 60, "points": 140, "side": 4500.0, "seed": 11, "bad": 0.04})
-    pairs = hits(frame).sample(fraction=1.0, shuffle=True, seed=2).head(2000)
-    result = label_points(frame, pairs, EVERYWHERE)
+    pairs = hits(frame)[0].sample(fraction=1.0, shuffle=True, seed=2).head(2000)
+    result = label_points(frame, pairs, NONE, EVERYWHERE)
     assert result.pairs.height == 2000
     for a, b, verdict in result.pairs.select("point_id_a", "point_id_b", "verdict").iter_rows():
         assert verdict == reference(frame, a, b, Rules()), (a, b)
@@ -221,16 +225,16 @@ def test_any_tiling_gives_the_same_verdicts_and_labels(size):
     frame = scene(
         {"lines": 36, "points": 120, "side": 3500.0, "seed": 3, "noise": 12.0, "bad": 0.05}
     )
-    whole = label_points(frame, hits(frame), EVERYWHERE, rules=SMALL)
+    whole = label_points(frame, *hits(frame), EVERYWHERE, rules=SMALL)
     east, north = frame["east"].to_numpy(), frame["north"].to_numpy()
     tiles = sorted(set(zip((east // size).tolist(), (north // size).tolist(), strict=True)))
     parts = []
     for ix, iy in tiles:
         box = TileBox(int(ix), int(iy), size)
         near = frame.filter(pl.Series(box.distance(east, north) <= 2000.0))
-        owned = hits(near, box)
+        both = hits(near, box)
         reach = box.distance(near["east"].to_numpy(), near["north"].to_numpy()) <= 725.0
-        parts.append(label_points(near.filter(pl.Series(reach)), owned, box, rules=SMALL))
+        parts.append(label_points(near.filter(pl.Series(reach)), *both, box, rules=SMALL))
     key = ["point_id_a", "point_id_b"]
     pairs = pl.concat([part.pairs for part in parts])
     assert_frame_equal(pairs.sort(key), whole.pairs.sort(key))
@@ -247,9 +251,9 @@ def test_order_of_points_and_of_pairs_is_irrelevant():
     frame = scene(
         {"lines": 36, "points": 120, "side": 3500.0, "seed": 3, "noise": 12.0, "bad": 0.05}
     )
-    pairs = hits(frame)
-    one = label_points(frame, pairs, EVERYWHERE, rules=SMALL)
-    two = label_points(frame.sort("point_id"), pairs.reverse(), EVERYWHERE, rules=SMALL)
+    pairs, _ = hits(frame)
+    one = label_points(frame, pairs, NONE, EVERYWHERE, rules=SMALL)
+    two = label_points(frame.sort("point_id"), pairs.reverse(), NONE, EVERYWHERE, rules=SMALL)
     assert_frame_equal(one.pairs, two.pairs.reverse())
     assert_frame_equal(one.labels.sort("point_id"), two.labels.sort("point_id"))
 
@@ -258,14 +262,14 @@ def test_written_labels_and_their_accounting(tmp_path):
     frame = scene({"lines": 40, "points": 110, "side": 3000.0, "seed": 1})
     box = TileBox(5, 5, 2000.0)
     inside = pl.Series(box.owns(frame["east"].to_numpy(), frame["north"].to_numpy()))
-    points, halo, crossovers = (tmp_path / f"{n}.parquet" for n in ("points", "halo", "crossovers"))
-    beyond = tmp_path / "beyond.parquet"
+    names = ("points", "halo", "crossovers", "beyond")
+    points, halo, crossovers, beyond = (tmp_path / f"{name}.parquet" for name in names)
     frame.filter(inside).write_parquet(points)
     frame.filter(~inside).write_parquet(halo)
     settings = {"tile": "x5_y5", "tile_size": 2000.0, "reach": 5000.0}
     write_crossovers(points, halo, crossovers, beyond, **settings)
     out = [tmp_path / name for name in ("labels.parquet", "pairs.parquet", "accounting.json")]
-    write_labels(points, halo, crossovers, *out, **settings)
+    write_labels(points, halo, crossovers, beyond, *out, **settings)
     labels, pairs = pl.read_parquet(out[0]), pl.read_parquet(out[1])
     assert labels["point_id"].is_in(frame.filter(inside)["point_id"].implode()).all()
     table = accounting_table([out[2]])
@@ -276,16 +280,16 @@ def test_written_labels_and_their_accounting(tmp_path):
     assert n["points", "inliers"] == (labels["label"] == 0).sum() > 10
     assert accounting_table([out[2]] * 3)["n"].to_list() == [3 * x for x in table["n"].to_list()]
     assert json.loads(out[2].read_text())["tile"] == "x5_y5"
-    write_labels(points, halo, crossovers, *out, **settings, radius=10.0)
+    write_labels(points, halo, crossovers, beyond, *out, **settings, radius=10.0)
     near = pl.read_parquet(crossovers).filter(pl.col("distance") <= 10.0, kind="double_hit")
     assert pl.read_parquet(out[1]).height == near.height < pairs.height
     with pytest.raises(BedsieveError, match="2025 m"):
-        write_labels(points, halo, crossovers, *out, **(settings | {"reach": 2000.0}))
+        write_labels(points, halo, crossovers, beyond, *out, **(settings | {"reach": 2000.0}))
 
 
 def test_a_tile_without_double_hits_has_empty_tables():
     frame = flight_lines(lines=1)
-    result = label_points(frame, hits(frame), EVERYWHERE)
+    result = label_points(frame, *hits(frame), EVERYWHERE)
     assert result.labels.height == result.pairs.height == 0
     assert account(result)["pairs"] == 0
     assert result.pairs.schema["verdict"] == pl.Enum(VERDICTS)

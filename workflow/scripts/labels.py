@@ -9,7 +9,8 @@ with job(snakemake.log[0], snakemake.threads):
     write_labels(
         snakemake.input.points,
         snakemake.input.halo,
-        snakemake.input.crossovers,
+        snakemake.input.owned,
+        snakemake.input.beyond,
         snakemake.output.labels,
         snakemake.output.pairs,
         snakemake.output.accounting,

@@ -164,9 +164,10 @@ def _tile(folder: Path, points: pl.DataFrame) -> dict[str, Path]:
 def _label(folder: Path, paths: dict[str, Path]) -> None:
     """Its crossovers and pseudo-labels, which only training needs."""
     both = (paths["points"], paths["halo"])
-    crossovers, pairs = folder / "crossovers.parquet", folder / "pairs.parquet"
-    write_crossovers(*both, crossovers, folder / "beyond.parquet", **_PLACE)
-    write_labels(*both, crossovers, paths["labels"], pairs, folder / "labels.json", **_PLACE)
+    crossovers = folder / "crossovers.parquet", folder / "beyond.parquet"
+    write_crossovers(*both, *crossovers, **_PLACE)
+    made = paths["labels"], folder / "pairs.parquet", folder / "labels.json"
+    write_labels(*both, *crossovers, *made, **_PLACE)
 
 
 def _judged(folder: Path, tiles: dict[str, dict[str, Path]], kind: str, seed: int) -> Judged:

@@ -2,8 +2,8 @@
 
 In: a tile's points and halo, and its double hits. Out: a label a core point that has one, the verdict
 on each pair that the tile owns, and the accounting of study B. A point near the border has pairs that
-a neighbouring tile owns: they are judged here as well, so that a label rests on all pairs of its
-point and no tile needs another's result; only owned pairs are counted.
+lie beyond it and that a neighbouring tile owns: they are judged here as well, so that a label rests on
+all pairs of its point and no tile needs another's result; only owned pairs are counted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from bedsieve.errors import BedsieveError
 from bedsieve.files import write_json, write_parquet
 from bedsieve.graph.crossovers import line_of
-from bedsieve.graph.double_hits import double_hits
 from bedsieve.graph.tile_geometry import TileBox
 from bedsieve.labels.accounting import Labels, account
 from bedsieve.labels.support import Rules, support_index
@@ -40,7 +39,8 @@ Rows = NDArray[np.int32]
 def write_labels(
     points_path: str | Path,
     halo_path: str | Path,
-    crossovers_path: str | Path,
+    owned_path: str | Path,
+    beyond_path: str | Path,
     out_labels: str | Path,
     out_pairs: str | Path,
     out_accounting: str | Path,
@@ -55,8 +55,10 @@ def write_labels(
 
     Parameters
     ----------
-    points_path, halo_path, crossovers_path : path
-        The tile's points, the points around it, and the crossovers that it owns.
+    points_path, halo_path : path
+        The tile's points and the points around it.
+    owned_path, beyond_path : path
+        The crossovers that the tile owns, and those of its points that lie beyond it.
     out_labels : path
         Parquet, a row a core point with a vote: point_id, label (0 inlier, 1 outlier, null where
         votes conflict), conflict, n_inlier, n_outlier (pairs that voted so).
@@ -91,22 +93,26 @@ def write_labels(
         [pl.read_parquet(path, columns=_COLUMNS) for path in (points_path, halo_path)]
     )
     near = box.distance(frame["east"].to_numpy(), frame["north"].to_numpy()) <= needed
-    hits = pl.scan_parquet(crossovers_path).filter(
-        (pl.col("kind").cast(pl.String) == "double_hit") & (pl.col("distance") <= radius)
-    )
-    owned = hits.select("point_id_a", "point_id_b").collect()
-    result = label_points(frame.filter(pl.Series(near)), owned, box, radius=radius, rules=rules)
+    owned, beyond = (_double_hits(path, radius) for path in (owned_path, beyond_path))
+    result = label_points(frame.filter(pl.Series(near)), owned, beyond, box, rules=rules)
     write_parquet(result.labels, out_labels)
     write_parquet(result.pairs, out_pairs)
     write_json({"tile": tile, **account(result)}, out_accounting)
 
 
+def _double_hits(path: str | Path, radius: float) -> pl.DataFrame:
+    hits = pl.scan_parquet(path).filter(
+        (pl.col("kind").cast(pl.String) == "double_hit") & (pl.col("distance") <= radius)
+    )
+    return hits.select("point_id_a", "point_id_b").collect()
+
+
 def label_points(
     frame: pl.DataFrame,
     owned: pl.DataFrame,
+    beyond: pl.DataFrame,
     box: TileBox,
     *,
-    radius: float = 25.0,
     rules: Rules | None = None,
 ) -> Labels:
     """Judge the double hits that a tile owns, or that touch a point of it, and label its points.
@@ -116,10 +122,11 @@ def label_points(
     frame : DataFrame
         Points of the tile and of the halo as far as supports reach: point_id, survey_no, track_id,
         east, north, ice_thickness.
-    owned : DataFrame
-        point_id_a, point_id_b of the double hits that the tile owns.
+    owned, beyond : DataFrame
+        point_id_a, point_id_b of the double hits that the tile owns, and of those that touch a point of
+        it and lie beyond it.
     box : TileBox
-    radius, rules
+    rules : Rules, optional
         As in `write_labels`.
 
     Returns
@@ -132,17 +139,17 @@ def label_points(
     survey_no = frame["survey_no"].to_numpy()
     line = line_of(survey_no, frame["track_id"].to_numpy())
     core = box.owns(east, north)
-    own_a, own_b = _rows(ids, owned["point_id_a"]), _rows(ids, owned["point_id_b"])
-    border_a, border_b = _border_pairs(east, north, line, ids, box, radius)
-    a, b = np.concatenate([own_a, border_a]), np.concatenate([own_b, border_b])
+    hits = pl.concat([part.select("point_id_a", "point_id_b") for part in (owned, beyond)])
+    a, b = _rows(ids, hits["point_id_a"]), _rows(ids, hits["point_id_b"])
     thickness = frame["ice_thickness"].to_numpy()
     verdicts = _judge(east, north, thickness, line, survey_no, ids, a, b, rules)
+    own = slice(owned.height)
     pairs = owned.select("point_id_a", "point_id_b").with_columns(
-        pl.Series(VERDICTS, dtype=VERDICT).gather(verdicts.verdict[: own_a.size]).alias("verdict"),
-        pl.Series("n_support", verdicts.n_support[: own_a.size]),
-        pl.Series("n_kept", verdicts.n_kept[: own_a.size]),
-        pl.Series("s_max", verdicts.s_max[: own_a.size], nan_to_null=True),
-        pl.Series("eta", verdicts.eta[: own_a.size], nan_to_null=True),
+        pl.Series(VERDICTS, dtype=VERDICT).gather(verdicts.verdict[own]).alias("verdict"),
+        pl.Series("n_support", verdicts.n_support[own]),
+        pl.Series("n_kept", verdicts.n_kept[own]),
+        pl.Series("s_max", verdicts.s_max[own], nan_to_null=True),
+        pl.Series("eta", verdicts.eta[own], nan_to_null=True),
     )
     return Labels(vote(ids, core, a, b, verdicts.verdict), pairs)
 
@@ -150,29 +157,6 @@ def label_points(
 def _rows(ids: NDArray[np.uint64], wanted: pl.Series) -> Rows:
     order = np.argsort(ids)
     return order[np.searchsorted(ids, wanted.to_numpy(), sorter=order)].astype(np.int32)
-
-
-def _border_pairs(
-    east: NDArray[np.float64],
-    north: NDArray[np.float64],
-    line: NDArray[np.int64],
-    ids: NDArray[np.uint64],
-    box: TileBox,
-    radius: float,
-) -> tuple[Rows, Rows]:
-    """Pairs that touch a core point but whose midpoint lies in another tile."""
-    west, south, right, top = box.bounds
-    edge = np.minimum(
-        np.minimum(np.abs(east - west), np.abs(right - east)),
-        np.minimum(np.abs(north - south), np.abs(top - north)),
-    )
-    band = np.flatnonzero((edge <= radius) & (box.distance(east, north) <= radius))
-    a, b = double_hits(east[band], north[band], line[band], ids[band], radius)
-    a, b = band[a].astype(np.int32), band[b].astype(np.int32)
-    core = box.owns(east, north)
-    mine = box.owns(0.5 * (east[a] + east[b]), 0.5 * (north[a] + north[b]))
-    touching = (core[a] | core[b]) & ~mine
-    return a[touching], b[touching]
 
 
 def _judge(
