@@ -169,6 +169,9 @@ def changed_copy(finished: Project, folder: Path, change: str) -> Project:
 
 def test_the_page_lists_the_changes_that_are_tried() -> None:
     assert list(golden()) == list(words()) == list(CHANGES)
+    _, *seen = table("change")
+    jobs = {change: counts.total() for change, counts in golden().items()}
+    assert {change: int(run) for change, run, _, _ in seen} == jobs
 
 
 @pytest.mark.parametrize("change", CHANGES)
