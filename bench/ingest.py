@@ -1,7 +1,7 @@
 """A survey's CSV through all of ingest but covariates, beside what merely turns CSV into Parquet.
 
 Ours parses, cleans, projects, finds copies and tracks, takes the file's sha256 and writes the points,
-the dropped rows and the ledger. polars and pyarrow stream the same file into a zstd-1 Parquet file
+the dropped rows and the ledger. polars and pyarrow stream the same file into a zstd-1 Parquet file, pandas reads it whole,
 without looking at it. Each run has a process of its own, for its peak memory; imports and a first
 small file, which loads the compiled kernels, are not timed.
 """
@@ -50,6 +50,11 @@ def work(csv, out):
     ) as writer:
         for batch in batches:
             writer.write_batch(batch)
+""",
+    "pandas read_csv, to_parquet": """
+import pandas
+def work(csv, out):
+    pandas.read_csv(csv, comment="#").to_parquet(out / "p.parquet", compression="zstd")
 """,
 }
 _AROUND = """
