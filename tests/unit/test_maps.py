@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from bedsieve.errors import BedsieveError
 from bedsieve.products import canvas as canvas_module
 from bedsieve.products.canvas import Canvas, bounds, fit_canvas, rasterise, round_above
-from bedsieve.products.cartography import round_below
+from bedsieve.products.cartography import colour_bar, draw_grid, key, map_axes, round_below
 from bedsieve.products.maps import (
     MapOptions,
     cell_share,
@@ -185,3 +186,16 @@ def test_tables_of_different_length_are_refused(tmp_path: Path) -> None:
     pl.read_parquet(tiles[0][1])[:-1].write_parquet(tiles[0][1])
     with pytest.raises(BedsieveError, match=r"ensemble\.parquet: does not hold the points"):
         write_maps(tiles, tmp_path / "maps", ["gnn"], OPTIONS)
+
+
+@pytest.mark.parametrize("height", [350, 540, 700])
+def test_the_colour_bar_is_clear_of_the_key(height: int) -> None:
+    canvas = Canvas(0.0, 0.0, 100.0, 700, height)
+    figure, axes = map_axes(canvas, "a map", "of nothing")
+    image = draw_grid(axes, canvas, np.zeros((height, 700)), vmin=0, vmax=1)
+    bar = colour_bar(figure, axes, image, "depth (m)")
+    key(figure, axes, "top", "#000000")
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    foot = bar.ax.get_tightbbox(renderer)
+    assert not foot.overlaps(figure.legends[0].get_window_extent(renderer))
