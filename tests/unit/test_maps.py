@@ -195,7 +195,7 @@ def test_the_colour_bar_is_clear_of_the_key(height: int) -> None:
     image = draw_grid(axes, canvas, np.zeros((height, 700)), vmin=0, vmax=1)
     bar = colour_bar(figure, axes, image, "depth (m)")
     key(figure, axes, "top", "#000000")
-    renderer = FigureCanvasAgg(figure).get_renderer()
+    renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
     figure.draw(renderer)
     foot = bar.ax.get_tightbbox(renderer)
     assert not foot.overlaps(figure.legends[0].get_window_extent(renderer))

@@ -53,7 +53,7 @@ def draw_lift(points: Signs, sign: str, region: str, out: str | Path) -> None:
     known = np.isfinite(value)
     size = canvas.width * canvas.height
     count = np.bincount(place[known], minlength=size).astype(np.float64)
-    total = np.bincount(place[known], value[known], minlength=size)
+    total = np.bincount(place[known], value[known], minlength=size).astype(np.float64)
     shape = (canvas.height, canvas.width)
     occupied = count.reshape(shape) > 0
     grid = spread_mean(total.reshape(shape), count.reshape(shape), spread_radius(occupied))
