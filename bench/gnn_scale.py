@@ -4,7 +4,7 @@
 and `carving` on the run's own files. It gathers the graph around the seeds of all tiles, takes so many steps with
 random seeds (half of them by each model), freezes the version in OUT and scores the tiles named. `gae` looks six
 hops far, which the run's edges need not serve, so its tiles are gathered anew from the surveys. Whatever is said
-of all points but the gathering is reckoned from a part of them, and says so.
+of all points but the gathering is reckoned from a part of them, and says so. Rates are by processor time.
 """
 
 from __future__ import annotations
@@ -44,17 +44,19 @@ def memory(field: str) -> float:
 
 
 def measured(what: str, work: Callable[[], Any]) -> tuple[float, Any]:
-    """Do a piece of work and tell its seconds and peak memory."""
+    """Do a piece of work and tell its seconds and peak memory; its processor seconds are returned."""
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")
-    start = time.perf_counter()
+    start, used = time.perf_counter(), time.process_time()
     result = work()
-    seconds = time.perf_counter() - start
+    elapsed, used = time.perf_counter() - start, time.process_time() - used
     parts = ", ".join(f"{name} {memory(f'Rss{name.title()}'):.2f}" for name in ("anon", "file"))
     print(
-        f"{what}: {seconds:.1f} s, peak {memory('VmHWM'):.2f} GiB (at its end {parts})", flush=True
+        f"{what}: {used:.1f} s of processor time ({elapsed:.1f} s elapsed), "
+        f"peak {memory('VmHWM'):.2f} GiB (at its end {parts})",
+        flush=True,
     )
-    return seconds, result
+    return used, result
 
 
 def tiles_of(results: Path) -> dict[str, Tile]:

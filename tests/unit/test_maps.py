@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from bedsieve.products.canvas import bounds, fit_canvas, rasterise, read_pixels, tile_pixels
-from bedsieve.products.cartography import round_below
+from bedsieve.products.canvas import Canvas, bounds, fit_canvas, rasterise, read_pixels, tile_pixels
+from bedsieve.products.cartography import colour_bar, draw_grid, key, map_axes, round_below
 from bedsieve.products.maps import (
     MapOptions,
     cell_share,
@@ -196,3 +197,16 @@ def test_no_points_make_maps_that_say_so(tmp_path: Path) -> None:
     nothing, _ = tile(tmp_path, "x0_y0", *(np.empty(0) for _ in range(3)))
     assert write_maps([nothing], tmp_path / "maps", ["gnn"], OPTIONS) is None
     assert {p.name for p in (tmp_path / "maps").iterdir()} == set(map_names(["gnn"]))
+
+
+@pytest.mark.parametrize("height", [350, 540, 700])
+def test_the_colour_bar_is_clear_of_the_key(height: int) -> None:
+    canvas = Canvas(0.0, 0.0, 100.0, 700, height)
+    figure, axes = map_axes(canvas, "a map", "of nothing")
+    image = draw_grid(axes, canvas, np.zeros((height, 700)), vmin=0, vmax=1)
+    bar = colour_bar(figure, axes, image, "depth (m)")
+    key(figure, axes, "top", "#000000")
+    renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
+    figure.draw(renderer)
+    foot = bar.ax.get_tightbbox(renderer)
+    assert not foot.overlaps(figure.legends[0].get_window_extent(renderer))

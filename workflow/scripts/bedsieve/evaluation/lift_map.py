@@ -1,4 +1,7 @@
-"""A map of a sign of trouble with the points of the highest scores upon it."""
+"""A map of a sign of trouble with the points of the highest scores upon it.
+
+In: signs and scores of points. Out: a PNG, with sparse points spread as on the other maps.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ from bedsieve.products.cartography import (
     save,
     scale_bar,
 )
+from bedsieve.products.maps import spread_mean, spread_radius
 
 _PIXELS = 700
 _HIGH = 0.98
@@ -48,10 +52,11 @@ def draw_lift(points: Signs, sign: str, region: str, out: str | Path) -> None:
     place = row * canvas.width + column
     known = np.isfinite(value)
     size = canvas.width * canvas.height
-    count = np.bincount(place[known], minlength=size)
-    total = np.bincount(place[known], value[known], minlength=size)
-    mean = np.divide(total, count, out=np.full(size, np.nan), where=count > 0)
-    grid = mean.reshape(canvas.height, canvas.width)
+    count = np.bincount(place[known], minlength=size).astype(np.float64)
+    total = np.bincount(place[known], value[known], minlength=size).astype(np.float64)
+    shape = (canvas.height, canvas.width)
+    occupied = count.reshape(shape) > 0
+    grid = spread_mean(total.reshape(shape), count.reshape(shape), spread_radius(occupied))
     high = float(np.quantile(value[known], _HIGH)) if known.any() else 1.0
     figure, axes = map_axes(
         canvas, f"{region}: {sign}", "and the highest hundredth of the ensemble's scores"
@@ -65,5 +70,5 @@ def draw_lift(points: Signs, sign: str, region: str, out: str | Path) -> None:
         east[top] / 1000, north[top] / 1000, s=9, facecolor="none", edgecolor=FLAGGED, linewidth=0.7
     )
     key(figure, axes, "top 1 %", FLAGGED)
-    scale_bar(axes, canvas, count.reshape(grid.shape) > 0)
+    scale_bar(axes, canvas, occupied)
     save(figure, out)

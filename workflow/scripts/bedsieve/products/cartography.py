@@ -38,6 +38,8 @@ SCORE = [
 COVERAGE = "viridis"
 
 _LEFT, _RIGHT, _BOTTOM, _TOP = 95, 150, 75, 85
+_KEY = 52
+"""Height (px) that a colour bar leaves free beside the map's foot, for the key."""
 _LARGEST_PNG = 1_000_000
 
 
@@ -82,9 +84,10 @@ def draw_grid(axes: Axes, canvas: Canvas, grid: NDArray[Any], **options: Any) ->
 
 
 def colour_bar(figure: Figure, axes: Axes, image: Any, label: str, **options: Any) -> Any:
-    """A colour bar to the right of the map, as high as the map up to a limit."""
+    """A colour bar to the right of the map, as high as the map up to a limit, and clear of the key."""
     box = axes.get_position()
-    height = min(box.height, 560 / (figure.get_figheight() * DPI))
+    high = figure.get_figheight() * DPI
+    height = min(box.height - _KEY / high, 560 / high)
     left = box.x1 + 22 / (figure.get_figwidth() * DPI)
     place = figure.add_axes((left, box.y1 - height, 16 / (figure.get_figwidth() * DPI), height))
     bar = figure.colorbar(image, cax=place, **options)
