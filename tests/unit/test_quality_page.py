@@ -7,6 +7,7 @@ import json
 import numpy as np
 import polars as pl
 import pytest
+from safetensors.numpy import save_file
 
 from bedsieve.detectors.gae_settings import GaeSettings
 from bedsieve.detectors.gnn_settings import GnnSettings
@@ -84,10 +85,14 @@ def test_page_tells_who_was_judged_beside_and_how_the_networks_were_reduced(
         (models / name).mkdir(parents=True)
         document = {"config": settings.to_mapping()}
         (models / name / "manifest.json").write_text(json.dumps(document))
+        for fold in "AB":
+            weights = {"one": np.zeros((60, 20), np.float32), "two": np.zeros(34, np.float32)}
+            save_file(weights, models / name / f"fold_{fold}.safetensors")
     page = quality_page(figures, differences, judged, models)
     assert "were along_track and segments; judged beside them: gae. 2 regions" in " ".join(
         page.split()
     )
+    assert "Weights of one model: gnn 1,234, gae 1,234. They differ from the full ones" in page
     told = page[page.index("## The networks") : page.index("## The ensemble against")]
     assert [line for line in told.splitlines() if line.startswith("| g")] == [
         "| gnn | runs | 16 | – |",

@@ -1,8 +1,8 @@
 """docs/quality.md, written by the command that measured: ``make quality``.
 
 In: the evaluation of a run, its judged tiles and its model version. Out: a Markdown page with every detector a row, the
-ensemble against each baseline, which events were found, and how the networks differed from the full ones. All numbers
-come from the run's own tables and manifests.
+ensemble against each baseline, which events were found, the networks' weights and how they differed from the full ones.
+All numbers come from the run's own tables and manifests.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
+from safetensors.numpy import load_file
 
 from bedsieve.detectors.carving_settings import CarvingSettings
 from bedsieve.detectors.gae_settings import GaeSettings
@@ -121,13 +122,21 @@ def _networks(models: Path) -> str:
         ]
     if not configs:
         return ""
+    weights = ", ".join(f"{name} {_weights(trained[name].parent):,}" for name in configs)
     head = (
         "\n## The networks\n\nTrained on the regions of `models.tiles`, none of which is judged. "
+        f"Weights of one model: {weights}. "
     )
     if not rows:
         return f"{head}All are of their full sizes.\n"
     told = _table(["network", "setting", "here", "full"], rows)
     return f"{head}They differ from the full ones of `config/config.yaml`:\n\n{told}\n"
+
+
+def _weights(folder: Path) -> int:
+    """Weights of a network; those of several folds are alike, so the first stands for all."""
+    first = min(folder.glob("*.safetensors"))
+    return sum(array.size for array in load_file(first).values())
 
 
 def _setting(value: object) -> str:
