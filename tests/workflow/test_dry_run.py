@@ -140,6 +140,10 @@ def test_models_of_the_quality_set_never_see_the_regions_it_is_judged_on(
     plan = quality.plan("evaluation")
     assert plan["injected_tile"] == len(judged) * len(settings["evaluation"]["seeds"])
     assert plan["points"] == len(states)
+    # Every network is trained, on tables of those two regions and of no other.
+    for rule in ("train_pca", "train_gnn", "train_gae", "train_carving"):
+        assert plan[rule] == 1, rule
+    assert (plan["edges"], plan["labels"], plan["crossovers"]) == (2, 2, 2)
     # Not even the halo of a training tile holds a point of a judged region.
     config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
     update_config(config, settings)
