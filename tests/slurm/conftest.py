@@ -86,9 +86,9 @@ class OnSlurm:
         self.profile.write_text(yaml.safe_dump(document, sort_keys=False))
 
     def ungroup(self) -> None:
-        """Give each job a submission of its own, and let more wait: these are short."""
+        """Give each job a submission of its own; SLURM starts the next without waiting for a look at the last."""
         self.edit(lambda profile: [profile.pop(key) for key in ("groups", "group-components")])
-        self.grouped, self.at_a_time = False, 6
+        self.grouped, self.at_a_time = False, 30
 
     def resources(self, rule: str, **values: object) -> None:
         """Set resources of a rule."""
