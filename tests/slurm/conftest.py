@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ import yaml
 
 from tests.slurm.cluster import ACCOUNT, Cluster, output, wait
 from tests.workflow.conftest import ROOT, Project, environment
-from tests.workflow.small_region import make_region
+from tests.workflow.small_region import BASE, make_region
 
 PATIENCE = 3000  # seconds; a busy machine makes a run of minutes take long
 _ROWS = pytest.StashKey[list[tuple[str, ...]]]()
@@ -69,6 +70,7 @@ class OnSlurm:
         self.profile.write_text(text.replace("my_account", ACCOUNT))
         # The GPUs are pretended: PyTorch finds none.
         self.edit(lambda profile: profile.pop("config"))
+        self.grouped, self.at_a_time = True, 3
         self.known = set(output("sacct", "-nX", "-o", "JobIDRaw").split())
 
     @property
@@ -77,11 +79,16 @@ class OnSlurm:
         overlay = yaml.safe_load(self.project.path(self.project.overlay).read_text())
         return self.project.path(overlay["paths"]["results"])
 
-    def edit(self, change: Callable[[dict[str, Any]], None]) -> None:
+    def edit(self, change: Callable[[dict[str, Any]], object]) -> None:
         """Change the profile as a user would."""
         document = yaml.safe_load(self.profile.read_text())
         change(document)
         self.profile.write_text(yaml.safe_dump(document, sort_keys=False))
+
+    def ungroup(self) -> None:
+        """Give each job a submission of its own; SLURM starts the next without waiting for a look at the last."""
+        self.edit(lambda profile: [profile.pop(key) for key in ("groups", "group-components")])
+        self.grouped, self.at_a_time = False, 30
 
     def resources(self, rule: str, **values: object) -> None:
         """Set resources of a rule."""
@@ -91,7 +98,8 @@ class OnSlurm:
         # What a site would not change but one machine needs: few jobs at a time, quick looks.
         return [
             *(sys.executable, "-m", "snakemake", "--configfile", self.project.overlay),
-            *("--workflow-profile", "profiles/slurm", "--jobs", "3", "--cores", "4"),
+            *("--workflow-profile", "profiles/slurm", "--cores", "4"),
+            *("--jobs", str(self.at_a_time)),
             *("--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "10"),
             *arguments,
         ]
@@ -161,13 +169,27 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Three small surveys with a graph network, run on this machine without SLURM; not to be changed."""
-    made = Project(tmp_path_factory.mktemp("local"), "region.yaml")
-    make_region(made)
+    return on_this_machine(region_with_network(tmp_path_factory.mktemp("local"), BASE))
+
+
+def region_with_network(folder: Path, surveys: tuple[str, ...]) -> Project:
+    """Small surveys and a graph network; nothing has been run."""
+    made = Project(folder, "region.yaml")
+    make_region(made, surveys)
     demo = yaml.safe_load((ROOT / "config/demo.yaml").read_text())
     made.configure(
         ensemble={"members": ["along_track", "pca", "segments", "gnn"]},
         detectors={"gnn": demo["detectors"]["gnn"]},
     )
+    return made
+
+
+def demo_on_this_machine(folder: Path) -> Project:
+    """The demo, run without SLURM; what `make demo` has made in the checkout is not made again."""
+    made = Project(folder)
+    for name in ("results/demo", "resources/demo", ".snakemake/metadata"):
+        if (ROOT / name).exists():
+            shutil.copytree(ROOT / name, made.path(name))
     return on_this_machine(made)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +13,15 @@ import pytest
 import yaml
 
 from tests.slurm.cluster import Cluster, output, processes, title, wait
-from tests.slurm.conftest import PATIENCE, OnSlurm, on_this_machine
-from tests.workflow.conftest import ROOT, Project, digests, make_tiny
+from tests.slurm.conftest import (
+    PATIENCE,
+    OnSlurm,
+    demo_on_this_machine,
+    on_this_machine,
+    region_with_network,
+)
+from tests.workflow.conftest import ROOT, Project, digests
+from tests.workflow.small_region import BASE, MANY
 
 Tell = Callable[..., None]
 PRODUCTS = {"flagged", "summary", "maps", "profiles", "index"}
@@ -40,20 +47,18 @@ def same_files(on: OnSlurm, local: Project) -> None:
     assert not on.project.plan()
 
 
-def check_whole_run(here: OnSlurm, local: Project) -> tuple[int, list[str]]:
-    """Run all but what `simulate` and `register` made; the number of jobs, and the rules that had GPUs."""
-    for folder in (here.results, here.results / "manifests"):
-        for name in ("surveys", "tiles", "models", "products", "report", "logs", "benchmarks"):
-            shutil.rmtree(folder / name, ignore_errors=True)
-    shutil.rmtree(here.project.path(".snakemake"))
+def run_whole(here: OnSlurm) -> str:
+    """Run all, and check what the accounting says of it; jobs, wall time, and partitions in words."""
     plan = here.project.plan()
+    jobs = sum(plan.values()) - plan["all"]
     on_gpus = gpu_rules(plan)
     assert on_gpus
+    began = time.monotonic()
     here.run()
-    same_files(here, local)
+    minutes = (time.monotonic() - began) / 60
     rows = here.rows()
     assert {row.state for row in rows} == {"COMPLETED"}
-    assert len(rows) < sum(plan.values())
+    assert len(rows) < jobs if here.grouped else len(rows) == jobs
     for row in rows:
         rule = row.comment.removeprefix("rule_").split("_wildcards_")[0]
         assert (row.partition == "gpu") == (rule in on_gpus), row
@@ -62,26 +67,39 @@ def check_whole_run(here: OnSlurm, local: Project) -> tuple[int, list[str]]:
     assert (
         sum(path.stat().st_size > 0 for path in here.project.path("slurm_logs").rglob("*.log")) == 0
     )
-    return sum(plan.values()), on_gpus
+    partitions = Counter(row.partition for row in rows)
+    return (
+        f"{jobs} jobs in {minutes:.0f} min; {partitions['gpu']} submissions ({', '.join(on_gpus)}) "
+        f"on partition gpu with a GPU each, {partitions['cpu']} on cpu with none"
+    )
 
 
 def test_a_region_runs_as_on_one_machine_with_gpu_rules_on_gpus(
-    here: OnSlurm, local: Project, tell: Tell
+    cluster: Cluster, local: Project, tmp_path: Path, tell: Tell
 ) -> None:
-    jobs, on_gpus = check_whole_run(here, local)
-    tell(f"none: a small region, {jobs} jobs, {', '.join(on_gpus)} on GPUs", here)
+    here = OnSlurm(region_with_network(tmp_path / "here", BASE))
+    whole = run_whole(here)
+    same_files(here, local)
+    tell(f"none: a small region, {whole}", here)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("tile_size", "least"), [(50_000, 70), (24_000, 200)])
-def test_the_demo_runs_as_on_one_machine(
-    cluster: Cluster, tmp_path: Path, tell: Tell, tile_size: int, least: int
-) -> None:
-    local = on_this_machine(make_tiny(tmp_path / "local", tile_size=tile_size))
+def test_the_demo_runs_as_on_one_machine(cluster: Cluster, tmp_path: Path, tell: Tell) -> None:
+    here = OnSlurm(Project(tmp_path / "here"))
+    whole = run_whole(here)
+    same_files(here, demo_on_this_machine(tmp_path / "local"))
+    tell(f"none: the demo, {whole}", here)
+
+
+@pytest.mark.slow
+def test_more_than_200_submissions_in_one_run(cluster: Cluster, tmp_path: Path, tell: Tell) -> None:
+    local = region_with_network(tmp_path / "local", MANY)
     here = OnSlurm(local.copy(tmp_path / "here"))
-    jobs, on_gpus = check_whole_run(here, local)
-    assert jobs > least
-    tell(f"none: the small demo, {jobs} jobs, {', '.join(on_gpus)} on GPUs", here)
+    here.ungroup()
+    whole = run_whole(here)
+    assert len(here.rows()) > 200
+    same_files(here, on_this_machine(local))
+    tell(f"none: {len(MANY)} surveys without groups, {whole}", here)
 
 
 @pytest.mark.slow

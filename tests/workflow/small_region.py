@@ -5,6 +5,7 @@ A, B     x4_y4       across each other
 C        x8_y4       alone; D lies across it
 E        x20_y4      far from all others
 F        x8_y4, x9_y4  from C's tile into the next
+MANY     x4_y4, x5_y4  small ones, each across its neighbours: many jobs, little work
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from tests.workflow.conftest import Project
 
 CRS, TILE = "EPSG:3031", 50_000
 BASE = ("A", "B", "C")
-NUMBERS = {name: number for number, name in enumerate("ABCDEF", start=1)}
+MANY = tuple(f"S{number}" for number in range(10, 68))
+NUMBERS = {name: number for number, name in enumerate((*"ABCDEF", *MANY), start=1)}
 # Middle of each survey (km), heading (0 along east, 1 along north) and length of its lines (km).
 _FLOWN = {
     "A": (224.0, 224.0, 0, 8.0),
@@ -29,6 +31,9 @@ _FLOWN = {
     "D": (424.0, 224.0, 1, 8.0),
     "E": (1024.0, 224.0, 0, 8.0),
     "F": (450.0, 224.0, 0, 30.0),
+} | {
+    name: (210.0 + number % 12 * 7, 212.0 + number // 12 * 7, (number + number // 12) % 2, 9.0)
+    for number, name in enumerate(MANY)
 }
 _LINES, _APART, _STEP = 6, 1000.0, 100.0
 
@@ -83,8 +88,8 @@ def add(project: Project, name: str) -> None:
     write_sheet(project, (*BASE, name))
 
 
-def make_region(project: Project) -> None:
-    """Put surveys A, B and C, their tables and a configuration of quick members into a project."""
+def make_region(project: Project, names: tuple[str, ...] = BASE) -> None:
+    """Put surveys, their tables and a configuration of quick members into a project."""
     project.configure(
         region={"name": "a small region", "tile_size": TILE},
         paths={
@@ -96,6 +101,6 @@ def make_region(project: Project) -> None:
         ensemble={"members": ["along_track", "pca", "segments"]},
         detectors={"pca": {"min_points": 300}},
     )
-    for name in BASE:
+    for name in names:
         write_survey(project, name)
-    write_sheet(project, BASE)
+    write_sheet(project, names)
