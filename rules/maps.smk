@@ -33,7 +33,7 @@ rule maps:
         env("report")
     threads: 1
     resources:
-        mem_mb=all_mb(30, base=2000),
+        mem_mb=all_mb(0, base=2000),
         runtime=all_minutes(5_000_000),
     params:
         code=code("maps.py", "report"),

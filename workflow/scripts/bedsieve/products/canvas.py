@@ -109,21 +109,21 @@ def tile_pixels(frame: pl.DataFrame, members: Sequence[str]) -> pl.DataFrame:
     return pl.DataFrame(table)
 
 
-def bounds(tiles: Sequence[pl.DataFrame]) -> NDArray[np.float64] | None:
-    """West, south, east and north end (m) of the pixels of all tiles; None without any."""
-    ends = [
-        frame.select(
-            west=(pl.col("column") * pl.col("pixel")).min(),
-            south=(pl.col("row") * pl.col("pixel")).min(),
-            east=((pl.col("column") + 1) * pl.col("pixel")).max(),
-            north=((pl.col("row") + 1) * pl.col("pixel")).max(),
-        ).to_numpy()[0]
-        for frame in tiles
-        if frame.height
-    ]
-    if not ends:
+def bounds(tiles: Sequence[str | Path]) -> NDArray[np.float64] | None:
+    """West, south, east and north end (m) of the pixels in the tiles' pixels.parquet; None without any."""
+    pixel = pl.col("pixel")
+    ends = pl.concat(
+        pl.scan_parquet(path).select(
+            west=(pl.col("column") * pixel).min(),
+            south=(pl.col("row") * pixel).min(),
+            east=((pl.col("column") + 1) * pixel).max(),
+            north=((pl.col("row") + 1) * pixel).max(),
+        )
+        for path in tiles
+    )
+    every = ends.collect().drop_nulls().to_numpy()
+    if not len(every):
         return None
-    every = np.array(ends)
     return np.concatenate([every[:, :2].min(axis=0), every[:, 2:].max(axis=0)])
 
 
@@ -146,13 +146,13 @@ def fit_canvas(ends: NDArray[np.float64], pixels: int = PIXELS) -> Canvas:
     return Canvas(float(corner[0]), float(corner[1]), float(pixel), int(width), int(height))
 
 
-def rasterise(tiles: Sequence[pl.DataFrame], canvas: Canvas, members: Sequence[str]) -> Grids:
-    """Add the pixels of all tiles up on a canvas.
+def rasterise(tiles: Sequence[str | Path], canvas: Canvas, members: Sequence[str]) -> Grids:
+    """Add the pixels of all tiles up on a canvas, one tile in memory at a time.
 
     Parameters
     ----------
-    tiles : sequence of DataFrame
-        Of `tile_pixels`.
+    tiles : sequence of path-like
+        Each tile's pixels.parquet, as `tile_pixels` gives it.
     canvas : Canvas
         Must hold all pixels, and its own be no smaller.
     members : sequence of str
@@ -162,7 +162,8 @@ def rasterise(tiles: Sequence[pl.DataFrame], canvas: Canvas, members: Sequence[s
     names = (*members, ENSEMBLE)
     sums = [f"{kind}_{name}" for kind in ("sum", "n") for name in names]
     total = {name: np.zeros(shape) for name in ("points", "thickness_m", "flagged", *sums)}
-    for frame in tiles:
+    for path in sorted(map(str, tiles)):
+        frame = pl.read_parquet(path)
         # Both sizes are powers of two: the sum of a pixel's centre is exact.
         size = frame["pixel"].to_numpy()
         column = ((frame["column"].to_numpy() + 0.5) * size - canvas.east) // canvas.pixel
@@ -177,8 +178,3 @@ def rasterise(tiles: Sequence[pl.DataFrame], canvas: Canvas, members: Sequence[s
         {name: total[f"sum_{name}"] for name in names},
         {name: total[f"n_{name}"] for name in names},
     )
-
-
-def read_pixels(paths: Sequence[str | Path]) -> list[pl.DataFrame]:
-    """The pixels of all tiles, in the order of their names."""
-    return [pl.read_parquet(path) for path in sorted(map(str, paths))]

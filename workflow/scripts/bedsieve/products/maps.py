@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bedsieve.products.canvas import Grid, Grids, bounds, fit_canvas, rasterise, read_pixels
+from bedsieve.products.canvas import Grid, Grids, bounds, fit_canvas, rasterise
 from bedsieve.products.cartography import (
     COVERAGE,
     FLAGGED,
@@ -80,13 +80,12 @@ def write_maps(
         What was drawn; None where there is no point at all, and the maps say so.
     """
     folder = Path(folder)
-    pixels = read_pixels(tiles)
-    ends = bounds(pixels)
+    ends = bounds(tiles)
     if ends is None:
         for name in map_names(members):
             save(_empty(name, options), folder / name)
         return None
-    grids = rasterise(pixels, fit_canvas(ends), members)
+    grids = rasterise(tiles, fit_canvas(ends), members)
     draw = _Atlas(grids, options, _tile_numbers(tiles))
     save(draw.thickness(), folder / "thickness.png")
     save(draw.score("ensemble", "Ensemble score"), folder / "score.png")
