@@ -2,9 +2,10 @@
 
 ``python -m bench.gnn_scale RESULTS OUT --steps 1000 --tiles x0_y0`` goes the ways of `train_gnn`, `gnn`, `gae`
 and `carving` on the run's own files. It gathers the graph around the seeds of all tiles, takes so many steps with
-random seeds (half of them by each model), freezes the version in OUT and scores the tiles named. `gae` looks six
-hops far, which the run's edges need not serve, so its tiles are gathered anew from the surveys. Whatever is said
-of all points but the gathering is reckoned from a part of them, and says so. Rates are by processor time.
+random seeds (half of them by each model), freezes the version in OUT and scores the tiles named, or ``--tiles all``
+of them, by the ``--detectors`` named. `gae` looks six hops far, which the run's edges need not serve, so its tiles
+are gathered anew from the surveys. Unless all tiles are scored, what is said of all points but the gathering is
+reckoned from a part of them, and says so. Rates are by processor time.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ KINDS = {kind: f"{kind}.parquet" for kind in ("points", "halo", "labels")} | {
 }
 GAE_HOPS, EDGE = 6, 5000.0
 GAE_TRAINING = {"epochs": 1, "cap": 2000, "sample": 100_000}
+DETECTORS = ("gnn", "carving", "gae")
 Tile = dict[str, str | Path]
 
 
@@ -108,11 +110,12 @@ def gathered(name: str, results: Path, out: Path, size: float) -> Tile:
     return tile
 
 
-def score(detector: str, tile: Tile, model: Path, out: Path, points: int) -> None:
-    """Score a tile, and reckon from it what all points take."""
+def score(detector: str, tile: Tile, model: Path, out: Path, points: int) -> float:
+    """Score a tile, and reckon from it what all points take; its processor seconds are returned."""
     modules: dict[str, Any] = {"gnn": gnn_score, "gae": gae_score, "carving": carving_model}
     paths = (tile["points"], tile["halo"], tile["edges"], model, out / f"{detector}.parquet")
     n = rows(tile)
+    paths[-1].parent.mkdir(parents=True, exist_ok=True)
     seconds, _ = measured(
         f"{detector}: scoring {n:,} points", lambda: modules[detector].score_tile(*paths)
     )
@@ -122,6 +125,19 @@ def score(detector: str, tile: Tile, model: Path, out: Path, points: int) -> Non
         f"all {points:,} points would take {whole:.2f} h at this rate (extrapolated)",
         flush=True,
     )
+    return seconds
+
+
+def score_gae(name: str, results: Path, out: Path, size: float, points: int) -> float:
+    """Train an epoch of the autoencoder on a tile and score it; processor seconds of the scoring."""
+    _, wide = measured(
+        "gae: gathering the tile and its edges with six hops",
+        lambda: gathered(name, results, out, size),
+    )
+    model = out / name / "gae"
+    if not (model / "manifest.json").exists():
+        measured("gae: one epoch", lambda: train_gae([wide], model, GAE_TRAINING))
+    return score("gae", wide, model, out / name, points)
 
 
 def main() -> int:
@@ -130,28 +146,31 @@ def main() -> int:
     parser.add_argument("results", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--steps", type=int, default=1000)
-    parser.add_argument("--tiles", nargs="*", default=[], help="to score")
+    parser.add_argument("--tiles", nargs="*", default=[], help="to score; all for every one")
+    parser.add_argument("--detectors", nargs="*", default=list(DETECTORS), choices=DETECTORS)
     parser.add_argument("--tile-size", type=float, default=500_000.0)
     options = parser.parse_args()
-    tiles, out = tiles_of(options.results), options.out
+    tiles, out, wanted = tiles_of(options.results), options.out, options.detectors
     points = sum(map(rows, tiles.values()))
     print(f"{points:,} points in {len(tiles)} tiles: one job of each detector a tile", flush=True)
     if not (out / "gnn" / "manifest.json").exists():
         train(list(tiles.values()), out / "gnn", options.steps)
-    if options.tiles and not (out / "carving" / "manifest.json").exists():
+    names = list(tiles) if options.tiles == ["all"] else options.tiles
+    if "carving" in wanted and names and not (out / "carving" / "manifest.json").exists():
         training = lambda: train_carving(list(tiles.values()), out / "carving")  # noqa: E731
         measured("carving: training, all tiles", training)
-    for name in options.tiles:
-        for detector in ("gnn", "carving"):
-            score(detector, tiles[name], out / detector, out / name, points)
-        _, wide = measured(
-            "gae: gathering the tile and its edges with six hops",
-            lambda: gathered(name, options.results, out, options.tile_size),  # noqa: B023
-        )
-        model = out / name / "gae"
-        if not (model / "manifest.json").exists():
-            measured("gae: one epoch", lambda: train_gae([wide], model, GAE_TRAINING))  # noqa: B023
-        score("gae", wide, model, out / name, points)
+    used, start = dict.fromkeys(wanted, 0.0), time.perf_counter()
+    for name in names:
+        for detector in wanted:
+            if detector == "gae":
+                used[detector] += score_gae(name, options.results, out, options.tile_size, points)
+            else:
+                folder = out / name
+                used[detector] += score(detector, tiles[name], out / detector, folder, points)
+    n, elapsed = sum(rows(tiles[name]) for name in names), time.perf_counter() - start
+    for detector, seconds in used.items():
+        print(f"{detector}: {n:,} points scored in {seconds / 3600:.2f} h of processor time")
+    print(f"all this in {elapsed / 3600:.2f} h")
     return 0
 
 

@@ -1,11 +1,14 @@
 """Inference in blocks and over tiles gives what one pass over the whole graph gives."""
 
+from threading import Barrier
+
 import numpy as np
 import pytest
 import torch
 
 from bedsieve.detectors.nets.gated_sage import GatedSage
 from bedsieve.detectors.nets.inference import infer
+from bedsieve.detectors.nets.kernel_threads import side_by_side
 from bedsieve.detectors.nets.sampling import Block, Graph, NeighbourSampler
 from bedsieve.errors import BedsieveError
 from tests.unit.gnn_graphs import line_graph
@@ -91,6 +94,45 @@ def test_tiled_equals_untiled(size: int) -> None:
         )
         got, _ = infer(net, tile, np.arange(core.size))
         np.testing.assert_allclose(got, want[core], atol=1e-5)
+
+
+def test_the_number_of_threads_changes_no_bit_and_is_left_as_it_was() -> None:
+    graph, net = line_graph(400), _net()
+    before = torch.get_num_threads()
+    found = []
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        found.append(infer(net, graph, np.arange(400), block=60)[0])
+        with pytest.raises(ZeroDivisionError):
+            side_by_side(lambda part, own: own / part, range(2), lambda: 1, "cpu")
+        assert torch.get_num_threads() == threads
+    torch.set_num_threads(before)
+    np.testing.assert_array_equal(*found)
+
+
+def test_each_thread_has_its_own_and_a_gpu_one_of_them() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    made: list[list[int]] = []
+
+    def own() -> list[int]:
+        made.append([])
+        return made[-1]
+
+    wait = Barrier(3, timeout=20)
+
+    def work(part: int, mine: list[int]) -> None:
+        wait.wait()  # nobody goes on before three threads are at work
+        assert torch.get_num_threads() == 1
+        mine.append(part)
+
+    side_by_side(work, range(6), own, "cpu")
+    assert sorted(part for parts in made for part in parts) == list(range(6))
+    assert len(made) == 3
+    made.clear()
+    side_by_side(lambda part, mine: mine.append(part), range(6), own, "cuda")
+    assert made == [list(range(6))]
+    torch.set_num_threads(before)
 
 
 def test_too_short_a_table_is_an_error() -> None:

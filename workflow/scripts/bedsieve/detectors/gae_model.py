@@ -24,6 +24,7 @@ from bedsieve.detectors.gae_neighbours import Surroundings, surroundings
 from bedsieve.detectors.gae_scale import ScoreScale
 from bedsieve.detectors.gae_settings import GaeSettings
 from bedsieve.detectors.manifest import read_manifest
+from bedsieve.detectors.nets.kernel_threads import side_by_side
 from bedsieve.detectors.nets.sage_autoencoder import SageAutoencoder
 from bedsieve.detectors.nets.sampling import Graph, NeighbourSampler
 from bedsieve.detectors.tile_graph import tile_edges, tile_frame
@@ -120,18 +121,22 @@ def rebuilt(
         If the edges do not reach as far as the network looks.
     """
     x = scale.apply(raw_features(nodes.points, settings.features))
-    sampler = NeighbourSampler(graph_of(np.nan_to_num(x, nan=0.0), nodes.neighbour))
+    graph = graph_of(np.nan_to_num(x, nan=0.0), nodes.neighbour)
     everyone = (settings.neighbours,) * settings.hops
     features = np.empty((nodes.core, x.shape[1]), np.float32)
     latent = np.empty((nodes.core, settings.widths[-1]), np.float32)
     target = torch.device(device)
     net = net.to(target).eval()
-    with torch.inference_mode():
-        for start in range(0, nodes.core, settings.inference_block):
-            rows = np.arange(start, min(start + settings.inference_block, nodes.core))
+
+    def rebuild(start: int, sampler: NeighbourSampler) -> None:
+        rows = np.arange(start, min(start + settings.inference_block, nodes.core))
+        with torch.inference_mode():
             block = sampler.block(rows, everyone, key=0, edges=False)
             within, again = net.latent_and_rebuilt(sampler.features(block, target), block)
             latent[rows], features[rows] = within.cpu().numpy(), again.cpu().numpy()
+
+    starts = range(0, nodes.core, settings.inference_block)
+    side_by_side(rebuild, starts, lambda: NeighbourSampler(graph), target.type)
     thickness = nodes.points["ice_thickness"].to_numpy()[: nodes.core]
     return Rebuilt((thickness - scale.thickness(features)).astype(np.float32), latent)
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from bedsieve.detectors.gae_data import TrainingData
 from bedsieve.detectors.gae_settings import GaeSettings
-from bedsieve.detectors.gnn_training import deterministic
+from bedsieve.detectors.nets.deterministic import deterministic
 from bedsieve.detectors.nets.sage_autoencoder import SageAutoencoder, masked_mse
 from bedsieve.detectors.nets.sampling import NeighbourSampler, batches
 from bedsieve.files import replacing

@@ -8,9 +8,7 @@ epoch), so a run that was killed and resumed ends with the same weights as one t
 from __future__ import annotations
 
 import copy
-import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,8 @@ from bedsieve.detectors.gnn_calibration import find_temperature
 from bedsieve.detectors.gnn_data import CONTEXT, TrainingData
 from bedsieve.detectors.gnn_model import build_network
 from bedsieve.detectors.gnn_settings import GnnSettings, torch_device
+from bedsieve.detectors.nets.deterministic import deterministic
+from bedsieve.detectors.nets.freed_memory import keep_freed_memory
 from bedsieve.detectors.nets.inference import autocast
 from bedsieve.detectors.nets.losses import (
     INLIER,
@@ -88,7 +88,7 @@ def train_fold(
     is seen. Study B, seed 000, section 3.2; design methods.md section 4.
     """
     run = _Run(data, settings, fold, seed)
-    with deterministic(run.device.type):
+    with deterministic(run.device.type), keep_freed_memory():
         run.resume(Path(checkpoint))
         progress = Progress(
             f"Training fold {run.letter}", settings.epochs * run.train.size, "seeds"
@@ -278,17 +278,3 @@ class _Run:
         self.best_weights, self.curves = state["best_weights"], state["curves"]
         self.epoch, self.step, self.best, self.best_epoch = state["counters"]
         print(f"Training fold {self.letter}: resumed after epoch {self.epoch}.", flush=True)
-
-
-@contextmanager
-def deterministic(device: str) -> Iterator[None]:
-    """Only algorithms that give the same numbers each time, and the caller's random state kept."""
-    if device == "cuda":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    before = torch.are_deterministic_algorithms_enabled()
-    with torch.random.fork_rng(enabled=True):
-        torch.use_deterministic_algorithms(True)
-        try:
-            yield
-        finally:
-            torch.use_deterministic_algorithms(before)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from bedsieve.detectors.nets.aggregation import gated_mean, plain_mean
-from bedsieve.detectors.nets.finishing import finish
+from bedsieve.detectors.nets.finishing import finish, finish_training
 from bedsieve.detectors.nets.sampling import Block
 
 EDGE_FEATURES = 2
@@ -63,8 +63,11 @@ class GatedSageLayer(nn.Module):
             Edge features.
         """
         mean, own = self._mean(h, messages, neighbour, edge), self.own(h)
-        if mean.device.type == "cpu" and not (torch.is_grad_enabled() or self.dropout.training):
+        if mean.device.type == "cpu":
             old = h.float() if self.residual else None
+            if torch.is_grad_enabled() or self.dropout.training:
+                dropped = self.dropout.p if self.dropout.training else 0.0
+                return finish_training(mean.float(), own.float(), self.norm, old, dropped)
             return finish(mean.float(), own.float(), self.norm, old)
         state = nn.functional.gelu(self.norm(mean.add_(own)))
         state = cast(Tensor, self.dropout(state))

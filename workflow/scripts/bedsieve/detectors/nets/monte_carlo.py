@@ -15,6 +15,7 @@ from torch import Tensor
 from bedsieve.detectors.nets.gated_sage import GatedSage, GatedSageLayer
 from bedsieve.detectors.nets.hashed_dropout import HashedDropout
 from bedsieve.detectors.nets.inference import CHUNK, autocast
+from bedsieve.detectors.nets.kernel_threads import side_by_side
 from bedsieve.detectors.nets.sampling import Block, Graph, NeighbourSampler
 
 
@@ -60,16 +61,19 @@ def infer_passes(
     """
     target = torch.device(device)
     net = net.to(target).eval()
-    sampler = NeighbourSampler(graph)
     everyone = (graph.neighbour.shape[1],) * len(net.layers)
     logit = np.empty((len(rows), passes), np.float32)
-    with torch.inference_mode(), autocast(target, precision):
-        for start in range(0, len(rows), block):
-            part = slice(start, start + block)
+
+    def score(start: int, sampler: NeighbourSampler) -> None:
+        part = slice(start, start + block)
+        with torch.inference_mode(), autocast(target, precision):
             near = sampler.block(rows[part], everyone, key=0)
             ids = torch.from_numpy(point_id[near.nodes].view(np.int64)).to(target)
             found = _block_logits(net, sampler.features(near, target), near, ids, dropout, passes)
             logit[part] = found.cpu().numpy()
+
+    starts = range(0, len(rows), block)
+    side_by_side(score, starts, lambda: NeighbourSampler(graph), target.type)
     return logit
 
 
