@@ -71,6 +71,30 @@ def summary(table: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def truth_of_run(results: Path) -> pl.DataFrame:
+    """What is wrong with each point of a finished run on simulated surveys.
+
+    Returns
+    -------
+    DataFrame
+        point_id and the columns of the truth, kind (of error; null where the point is right) among them.
+
+    Raises
+    ------
+    InputError
+        If the run has no truth.
+    """
+    truth = results / "simulate" / "truth.parquet"
+    if not truth.exists():
+        raise InputError(truth, "is missing: only simulated surveys have a truth", "Run the demo")
+    rows = pl.concat(
+        pl.read_parquet(path, columns=["point_id", "survey", "row"])
+        for path in sorted((results / "surveys").glob("*.parquet"))
+        if not path.name.endswith(".dropped.parquet")
+    )
+    return rows.join(pl.read_parquet(truth), on=["survey", "row"])
+
+
 def of_run(results: Path) -> pl.DataFrame:
     """The table of a finished run on simulated surveys.
 
@@ -79,23 +103,15 @@ def of_run(results: Path) -> pl.DataFrame:
     InputError
         If the run has no truth or no labels.
     """
-    truth = results / "simulate" / "truth.parquet"
-    if not truth.exists():
-        raise InputError(truth, "is missing: only simulated surveys have a truth", "Run the demo")
-    tiles = results / "tiles"
+    truth, tiles = truth_of_run(results), results / "tiles"
     if not list(tiles.glob("*/labels.parquet")):
         raise InputError(tiles, "holds no labels", "Run the workflow to its end")
-    rows = pl.concat(
-        pl.read_parquet(path, columns=["point_id", "survey", "row"])
-        for path in sorted((results / "surveys").glob("*.parquet"))
-        if not path.name.endswith(".dropped.parquet")
-    )
     return label_truth(
         pl.read_parquet(
             tiles / "*" / "points.parquet", columns=["point_id", "survey_no", "east", "north"]
         ),
         pl.read_parquet(tiles / "*" / "labels.parquet", columns=["point_id", "label"]),
-        rows.join(pl.read_parquet(truth), on=["survey", "row"]),
+        truth,
     )
 
 
