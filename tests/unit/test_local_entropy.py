@@ -176,6 +176,17 @@ def test_masks_are_fair_and_belong_to_seed_pass_layer_and_point() -> None:
     assert dropout.apply_(state, ids, 0, 1).mean().item() == pytest.approx(2, abs=0.01)
 
 
+@pytest.mark.parametrize("width", [1, 6, 190])
+@pytest.mark.parametrize("rate", [0.0, 0.3])
+def test_the_kernel_drops_what_the_masks_say(width: int, rate: float) -> None:
+    ids = torch.from_numpy(np.random.default_rng(width).integers(-(2**63), 2**63, 300))
+    dropout, state = HashedDropout(rate, 5), torch.randn(300, width)
+    want = state * dropout.kept(ids, width, 2, 1) * np.float32(dropout.scale)
+    got = dropout.apply_(state, ids, 2, 1)
+    assert got is state
+    torch.testing.assert_close(got, want, atol=0, rtol=1e-7)
+
+
 def _net(gated: bool = True) -> GatedSage:
     torch.manual_seed(3)
     return GatedSage(widths=(24, 24, 12), latent=12, head=6, gated=gated).eval()

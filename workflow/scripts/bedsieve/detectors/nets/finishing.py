@@ -98,7 +98,7 @@ def _run_forward(
 ) -> None:  # fmt: skip
     n, width = mean.shape
     arrays = as_arrays(mean, own, gain, shift, own if old is None else old, kept, out)
-    settings = (scale, np.float32(epsilon), old is not None)
+    settings = (scale, np.float32(epsilon), old is not None, out is not mean)
     in_threads(_forward, (*arrays, *settings), n, nodes_a_part(n), 8 * n * width)
 
 
@@ -122,7 +122,7 @@ def _centre(state, epsilon):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
 def _forward(  # type: ignore[no-untyped-def]
-    mean, own, gain, shift, residual, kept, out, scale, epsilon, is_residual, first, last
+    mean, own, gain, shift, residual, kept, out, scale, epsilon, is_residual, is_apart, first, last
 ):
     drops = kept.shape[0] > 0
     for i in range(first, last):
@@ -130,8 +130,11 @@ def _forward(  # type: ignore[no-untyped-def]
         for c in range(state.size):
             state[c] += mine[c]
         middle, steep = _centre(state, epsilon)
-        for c in range(state.size):
-            new[c] = gelu((state[c] - middle) * steep * gain[c] + shift[c])
+        # No loop may read one and write the other: where they are one, it would not become vector code.
+        if is_apart:
+            new[:] = state
+        for c in range(new.size):
+            new[c] = gelu((new[c] - middle) * steep * gain[c] + shift[c])
         if drops:
             stays = kept[i]
             for c in range(state.size):

@@ -69,14 +69,15 @@ class GatedSageLayer(nn.Module):
                 dropped = self.dropout.p if self.dropout.training else 0.0
                 return finish_training(mean.float(), own.float(), self.norm, old, dropped)
             return finish(mean.float(), own.float(), self.norm, old)
-        state = nn.functional.gelu(self.norm(mean.add_(own)))
-        state = cast(Tensor, self.dropout(state))
+        state = cast(Tensor, self.dropout(nn.functional.gelu(self.norm(mean.add_(own)))))
         return state.add_(h) if self.residual else state
 
     def activation(self, h: Tensor, messages: Tensor, neighbour: Tensor, edge: Tensor) -> Tensor:
         """What dropout is then applied to, arguments as in `update`; shape (n, outputs)."""
-        mean = self._mean(h, messages, neighbour, edge)
-        return nn.functional.gelu(self.norm(mean.add_(self.own(h))))
+        mean, own = self._mean(h, messages, neighbour, edge), self.own(h)
+        if mean.device.type == "cpu" and not torch.is_grad_enabled():
+            return finish(mean.float(), own.float(), self.norm, None)
+        return nn.functional.gelu(self.norm(mean.add_(own)))
 
     def _mean(self, h: Tensor, messages: Tensor, neighbour: Tensor, edge: Tensor) -> Tensor:
         """Mean of the neighbours' messages, shape (n, outputs)."""

@@ -7,8 +7,12 @@ of another tile drops the same channels in the same pass, on a CPU as on a GPU.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numba import njit
 from torch import Tensor
+
+from bedsieve.detectors.nets.kernel_threads import in_threads, nodes_a_part
 
 _WORD = 1 << 64
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -51,15 +55,27 @@ class HashedDropout:
         -------
         bool tensor (n, width)
         """
-        key = _mixed(_mixed(_mixed(self._seed) + number) + layer)
-        node = _mixed_tensor(ids + _signed(key))
+        node = _mixed_tensor(ids + _signed(self._key(number, layer)))
         group = torch.arange(1, -(-width // 4) + 1, device=ids.device) * _signed(_GOLDEN)
         bits = _mixed_tensor(node[:, None] + group).view(torch.int16)[:, :width]
         return bits >= self._dropped - _LEVELS // 2
 
     def apply_(self, state: Tensor, ids: Tensor, number: int, layer: int) -> Tensor:
-        """Drop channels of `state` (n, width) in place and scale the others up; see `kept`."""
+        """Drop channels of `state` (n, width) in place and scale the others up; see `kept`.
+
+        On a CPU `state` is float32 and contiguous, and asks for no gradients.
+        """
+        if state.device.type == "cpu":
+            node = _mixed_tensor(ids + _signed(self._key(number, layer)))
+            settings = (self._dropped - _LEVELS // 2, np.float32(self.scale))
+            n, width = state.shape
+            arrays = (state.numpy(), node.numpy().view(np.uint64))
+            in_threads(_drop, (*arrays, *settings), n, nodes_a_part(n), 2 * n * width)
+            return state
         return state.mul_(self.kept(ids, state.shape[1], number, layer)).mul_(self.scale)
+
+    def _key(self, number: int, layer: int) -> int:
+        return _mixed(_mixed(_mixed(self._seed) + number) + layer)
 
 
 def _signed(word: int) -> int:
@@ -79,3 +95,20 @@ def _mixed_tensor(z: Tensor) -> Tensor:
     z = (z ^ ((z >> 30) & ((1 << 34) - 1))) * _signed(_FIRST)
     z = (z ^ ((z >> 27) & ((1 << 37) - 1))) * _signed(_SECOND)
     return z ^ ((z >> 31) & ((1 << 33) - 1))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _drop(state, node, fewest, scale, first, last):  # type: ignore[no-untyped-def]
+    """`HashedDropout.kept` and the product in one go, a node's bits at a time."""
+    width = state.shape[1]
+    words = np.empty((width + 3) // 4, np.uint64)
+    bits = words.view(np.int16)
+    for i in range(first, last):
+        for g in range(words.size):
+            z = node[i] + np.uint64(g + 1) * np.uint64(_GOLDEN)
+            z = (z ^ (z >> np.uint64(30))) * np.uint64(_FIRST)
+            z = (z ^ (z >> np.uint64(27))) * np.uint64(_SECOND)
+            words[g] = z ^ (z >> np.uint64(31))
+        row = state[i]
+        for c in range(width):
+            row[c] *= scale if bits[c] >= fewest else np.float32(0)
