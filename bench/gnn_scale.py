@@ -3,9 +3,10 @@
 ``python -m bench.gnn_scale RESULTS OUT --steps 1000 --tiles x0_y0`` goes the ways of `train_gnn`, `gnn`, `gae`
 and `carving` on the run's own files. It gathers the graph around the seeds of all tiles, takes so many steps with
 random seeds (half of them by each model), freezes the version in OUT and scores the tiles named, or ``--tiles all``
-of them, by the ``--detectors`` named. `gae` looks six hops far, which the run's edges need not serve, so its tiles
-are gathered anew from the surveys. Unless all tiles are scored, what is said of all points but the gathering is
-reckoned from a part of them, and says so. Rates are by processor time.
+of them, by the ``--detectors`` named. ``--detectors logits`` is the gnn's inference alone: a model that few steps have
+taught flags far too much, and every flagged point is asked why. `gae` looks six hops far, which the run's edges need
+not serve, so its tiles are gathered anew from the surveys. Unless all tiles are scored, what is said of all points but
+the gathering is reckoned from a part of them, and says so. Rates are by processor time.
 """
 
 from __future__ import annotations
@@ -18,15 +19,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import polars as pl
 import pyarrow.parquet as pq
 
 from bedsieve.detectors import carving_model, gae_score, gnn_score
 from bedsieve.detectors.carving import train_carving
 from bedsieve.detectors.gae_train import train_gae
 from bedsieve.detectors.gnn_data import gather
+from bedsieve.detectors.gnn_model import GnnModel
 from bedsieve.detectors.gnn_settings import GnnSettings
 from bedsieve.detectors.gnn_training import train_fold
 from bedsieve.detectors.gnn_version import checkpoint_of, freeze
+from bedsieve.files import write_parquet
 from bedsieve.graph.edges import write_edges
 from bedsieve.graph.tiles import write_tile
 
@@ -36,6 +41,7 @@ KINDS = {kind: f"{kind}.parquet" for kind in ("points", "halo", "labels")} | {
 GAE_HOPS, EDGE = 6, 5000.0
 GAE_TRAINING = {"epochs": 1, "cap": 2000, "sample": 100_000}
 DETECTORS = ("gnn", "carving", "gae")
+LOGITS = "logits"  # of the gnn: one pass of inference, without causes
 Tile = dict[str, str | Path]
 
 
@@ -110,15 +116,27 @@ def gathered(name: str, results: Path, out: Path, size: float) -> Tile:
     return tile
 
 
+def infer_tile(
+    points: str | Path, halo: str | Path, edges: str | Path, model_dir: Path, out: Path
+) -> None:
+    """Read a tile's graph, work out the logit of each of its points and write them."""
+    model = GnnModel(model_dir, "cpu")
+    graph, fold = model.graph(points, halo, edges)
+    write_parquet(pl.DataFrame({"logit": model.logits(graph, np.arange(fold.size), fold)}), out)
+
+
 def score(detector: str, tile: Tile, model: Path, out: Path, points: int) -> float:
     """Score a tile, and reckon from it what all points take; its processor seconds are returned."""
-    modules: dict[str, Any] = {"gnn": gnn_score, "gae": gae_score, "carving": carving_model}
+    works: dict[str, Any] = {
+        "logits": infer_tile,
+        "gnn": gnn_score.score_tile,
+        "gae": gae_score.score_tile,
+        "carving": carving_model.score_tile,
+    }
     paths = (tile["points"], tile["halo"], tile["edges"], model, out / f"{detector}.parquet")
     n = rows(tile)
     paths[-1].parent.mkdir(parents=True, exist_ok=True)
-    seconds, _ = measured(
-        f"{detector}: scoring {n:,} points", lambda: modules[detector].score_tile(*paths)
-    )
+    seconds, _ = measured(f"{detector}: scoring {n:,} points", lambda: works[detector](*paths))
     whole = seconds / n * points / 3600
     print(
         f"  {n / seconds:,.0f} points/s, {1e6 * seconds / n:.1f} s a million; "
@@ -147,7 +165,9 @@ def main() -> int:
     parser.add_argument("out", type=Path)
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--tiles", nargs="*", default=[], help="to score; all for every one")
-    parser.add_argument("--detectors", nargs="*", default=list(DETECTORS), choices=DETECTORS)
+    parser.add_argument(
+        "--detectors", nargs="*", default=list(DETECTORS), choices=[LOGITS, *DETECTORS]
+    )
     parser.add_argument("--tile-size", type=float, default=500_000.0)
     options = parser.parse_args()
     tiles, out, wanted = tiles_of(options.results), options.out, options.detectors
@@ -166,7 +186,8 @@ def main() -> int:
                 used[detector] += score_gae(name, options.results, out, options.tile_size, points)
             else:
                 folder = out / name
-                used[detector] += score(detector, tiles[name], out / detector, folder, points)
+                model = out / ("gnn" if detector == LOGITS else detector)
+                used[detector] += score(detector, tiles[name], model, folder, points)
     n, elapsed = sum(rows(tiles[name]) for name in names), time.perf_counter() - start
     for detector, seconds in used.items():
         print(f"{detector}: {n:,} points scored in {seconds / 3600:.2f} h of processor time")
