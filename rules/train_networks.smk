@@ -20,7 +20,7 @@ if untrained("gnn"):
         threads: 2
         resources:
             **GPU,
-            mem_mb=graph_mb(450, 100, base=3000),
+            mem_mb=graph_mb(450, 100, base=4500),
             runtime=training_minutes(
                 config["detectors"]["gnn"], 30_000 if GPU else 1_500
             ),
