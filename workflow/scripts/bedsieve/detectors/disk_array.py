@@ -2,7 +2,7 @@
 
 In: rows, part by part. Out: one array that lies in a file without a name: the operating system keeps in
 memory what is used, and takes the file back when the process ends, however it ends. The graph around the
-training seeds of the whole of Bedmap has 14 GB; appended in memory it would stand there twice.
+training seeds of the whole of Bedmap has 12 GB; appended in memory it would stand there twice.
 """
 
 from __future__ import annotations

@@ -171,7 +171,7 @@ def batches(
     rng : Generator
     runs : int, optional
         None: seeds in random order, as in study B. Else each batch is `runs` stretches of the space
-        order, drawn at random: some thirty times cheaper a seed, but the seeds of a batch are alike.
+        order, drawn at random: some fourteen times cheaper a seed, but the seeds of a batch are alike.
     """
     if runs is None:
         order = rng.permutation(seeds)
