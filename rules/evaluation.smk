@@ -7,6 +7,7 @@ rule injected_tile:
         unpack(frozen_ensemble),
         points=f"{RESULTS}/tiles/{{tile}}/points.parquet",
         halo=f"{RESULTS}/tiles/{{tile}}/halo.parquet",
+        surveys=tile_surveys,
         models=[
             f"{MODELS}/{name}/manifest.json"
             for name in MEMBERS + BESIDE

@@ -14,6 +14,7 @@ from bedsieve.detectors.gnsm_score import UNSEEN, score_tile
 from bedsieve.detectors.gnsm_train import gather, train_gnsm
 from bedsieve.ensemble.reasons import reasons
 from bedsieve.errors import BedsieveError, ConfigError, InputError
+from bedsieve.evaluation.members import TileFolder, score_members
 from tests.unit.gnn_tiles import made_points
 
 SMALL = {
@@ -68,10 +69,12 @@ def trained(made) -> Path:
     return manifest.parent
 
 
-def score(points: pl.DataFrame, made, model: Path, **options) -> pl.DataFrame:
+def score(points: pl.DataFrame, made, model: Path, surveys=None) -> pl.DataFrame:
     folder = made[2]
     points.write_parquet(folder / "some.parquet")
-    score_tile(folder / "some.parquet", model, folder / "scores.parquet", **options)
+    score_tile(
+        folder / "some.parquet", model, folder / "scores.parquet", surveys=surveys or made[3]
+    )
     return pl.read_parquet(folder / "scores.parquet")
 
 
@@ -79,7 +82,7 @@ def test_artefacts(trained: Path) -> None:
     names = {path.name for path in trained.iterdir()}
     assert names == {
         "network.safetensors", "mixture.safetensors", "coding.json", "table.json", "scale.json",
-        "surveys.parquet", "seeds.parquet", "curves.tsv", "manifest.json",
+        "seeds.parquet", "curves.tsv", "manifest.json",
     }  # fmt: skip
     manifest = json.loads((trained / "manifest.json").read_text())
     assert set(manifest["files"]) == names - {"manifest.json"}
@@ -112,14 +115,14 @@ def test_without_labels_there_is_a_remedy(made) -> None:
 
 
 def test_scores_are_of_the_point_alone_and_whole(made, trained: Path) -> None:
-    points, _, _, surveys = made
+    points = made[0]
     table = score(points, made, trained)
     assert table["point_id"].to_list() == points["point_id"].to_list()
     found = table["score"].to_numpy()
     assert found.min() >= 0
     assert found.max() <= 1
     assert table["code"].is_null().all()
-    part = score(points[100:140], made, trained, surveys=surveys)
+    part = score(points[100:140], made, trained)
     np.testing.assert_allclose(part["score"].to_numpy(), found[100:140], atol=1e-4)
 
 
@@ -155,6 +158,23 @@ def test_a_survey_of_a_new_institution_is_not_judged(made, trained: Path) -> Non
     assert table["code"].to_list() == [UNSEEN, UNSEEN, None]
     assert table["score"].is_nan().to_list() == [True, True, False]
     assert table["nll"].is_null().to_list() == [True, True, False]
+
+
+def test_a_survey_that_training_never_saw_is_judged_by_what_it_says(made, trained: Path) -> None:
+    points, _, folder, _ = made
+    said = pl.read_parquet(made[3][0]).with_columns(survey_no=pl.lit(9, pl.UInt32))
+    said.write_parquet(folder / "nine.parquet")
+    tile = TileFolder(
+        folder / "tile", "x0_y0", 1e4, 0.0, (folder / "nine.parquet",), trained.parent, {}
+    )
+    (tile.path / "scores").mkdir(parents=True)
+    known = points.filter(pl.col("survey_no") == 1)
+    known.with_columns(survey_no=pl.lit(9, pl.UInt32)).write_parquet(tile.points)
+    (trained.parent / "gnsm").symlink_to(trained)
+    score_members(tile, ["gnsm"])
+    got, want = pl.read_parquet(tile.scores("gnsm")), score(known, made, trained)
+    assert got.equals(want)
+    assert got["code"].is_null().all()
 
 
 def test_a_version_is_made_once_and_never_changes(made, trained: Path) -> None:

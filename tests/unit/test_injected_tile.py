@@ -46,7 +46,7 @@ def tile(tmp_path: Path) -> TileFolder:
     halo = points.filter(~inside).with_columns(ring=pl.lit(1, pl.UInt8))
     halo.write_parquet(tmp_path / "halo.parquet")
     settings = {"along_track": {"floor": 100.0}, "segments": {"reach": 1000.0, "window": 2000.0}}
-    return TileFolder(tmp_path, "x0_y0", 4000.0, REACH, tmp_path / "models", settings)
+    return TileFolder(tmp_path, "x0_y0", 4000.0, REACH, (), tmp_path / "models", settings)
 
 
 def settings(**ensemble: object) -> Settings:

@@ -16,6 +16,7 @@ with job(snakemake.log[0], snakemake.threads):
             tile=snakemake.wildcards.tile,
             tile_size=params.tile_size,
             reach=params.reach,
+            surveys=tuple(map(Path, snakemake.input.surveys)),
             models=Path(params.models),
             settings=params.detectors,
         ),

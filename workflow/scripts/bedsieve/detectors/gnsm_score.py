@@ -20,7 +20,7 @@ from bedsieve.detectors.gnsm_model import Gnsm
 from bedsieve.detectors.gnsm_points import PointTable, read_points, survey_metadata
 from bedsieve.detectors.gnsm_points_settings import GnsmPointsSettings
 from bedsieve.detectors.gnsm_scale import Scale
-from bedsieve.detectors.gnsm_train import DETECTOR, SCALE, SURVEYS, TABLE
+from bedsieve.detectors.gnsm_train import DETECTOR, SCALE, TABLE
 from bedsieve.detectors.manifest import read_manifest
 from bedsieve.files import write_parquet
 from bedsieve.progress import Progress
@@ -46,7 +46,7 @@ def score_tile(
     model_dir: str | Path,
     out_path: str | Path,
     *,
-    surveys: Sequence[str | Path] | None = None,
+    surveys: Sequence[str | Path],
     device: str = "cpu",
 ) -> None:
     """Score a tile's points and write its table.
@@ -60,8 +60,8 @@ def score_tile(
     out_path : path-like
         Score table, in the order of the points: point_id, score, code, nll (negative log-likelihood), because
         (a column of the table, from a score of 0.5 on).
-    surveys : sequence of path-like, optional
-        Harmonised surveys of the points. By default what the training surveys said of themselves is taken.
+    surveys : sequence of path-like
+        Harmonised surveys of the points.
     device : str
         ``"cpu"``, ``"gpu"`` or ``"auto"``.
 
@@ -78,7 +78,7 @@ def score_tile(
     model = Gnsm.load(folder, settings.method.to_mapping())
     layout = PointTable.from_mapping(_json(folder / TABLE))
     scale = Scale.from_mapping(_json(folder / SCALE))
-    said = pl.read_parquet(folder / SURVEYS) if surveys is None else survey_metadata(surveys)
+    said = survey_metadata(surveys)
     where = torch_device(device)
     print(f"gnsm: scoring on {where}.", flush=True)
     frame = read_points(points)

@@ -32,7 +32,7 @@ from bedsieve.files import sha256_of, write_json, write_parquet, write_rows
 from bedsieve.progress import Progress
 
 DETECTOR = "gnsm"
-TABLE, SCALE, SURVEYS = "table.json", "scale.json", "surveys.parquet"
+TABLE, SCALE = "table.json", "scale.json"
 _PACKAGES = ("torch", "numpy", "polars", "safetensors", "scikit-learn")
 _FEWEST = 100  # points to learn from (ours)
 _SALT_DRAW, _SALT_PART = 31, 32
@@ -59,7 +59,7 @@ def train_gnsm(
         Harmonised surveys of those points.
     out_dir : path-like
         ``results/models/{version}/gnsm``. Gets network.safetensors, mixture.safetensors, coding.json,
-        table.json, scale.json, surveys.parquet, curves.tsv, seeds.parquet and, last, manifest.json.
+        table.json, scale.json, curves.tsv, seeds.parquet and, last, manifest.json.
     settings : mapping, optional
         What differs from `GnsmPointsSettings`.
     seed : int
@@ -95,11 +95,10 @@ def train_gnsm(
     names = model.save(out_dir)
     write_json(layout.to_mapping(), out_dir / TABLE)
     write_json(scale.to_mapping(), out_dir / SCALE)
-    write_parquet(metadata, out_dir / SURVEYS)
     seeds = points.select("point_id").with_columns(held_out.alias("held_out"))
     write_parquet(seeds, out_dir / "seeds.parquet")
     write_rows(curve, out_dir / "curves.tsv")
-    names += [TABLE, SCALE, SURVEYS, "seeds.parquet", "curves.tsv"]
+    names += [TABLE, SCALE, "seeds.parquet", "curves.tsv"]
     write_manifest(
         manifest,
         detector=DETECTOR,

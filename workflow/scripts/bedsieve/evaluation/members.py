@@ -28,6 +28,8 @@ class TileFolder:
         Name of the tile, ``x{ix}_y{iy}``.
     tile_size, reach : float
         Its side and the width of the halo (m).
+    surveys : tuple of Path
+        Harmonised surveys with points in the tile.
     models : Path
         ``results/models/{version}``.
     settings : mapping of str to mapping
@@ -38,6 +40,7 @@ class TileFolder:
     tile: str
     tile_size: float
     reach: float
+    surveys: tuple[Path, ...]
     models: Path
     settings: Mapping[str, Mapping[str, Any]]
 
@@ -156,7 +159,7 @@ def _pegasus(folder: TileFolder) -> None:
 def _gnsm(folder: TileFolder) -> None:
     from bedsieve.detectors.gnsm_score import score_tile
 
-    score_tile(folder.points, folder.models / "gnsm", folder.scores("gnsm"))
+    score_tile(folder.points, folder.models / "gnsm", folder.scores("gnsm"), surveys=folder.surveys)
 
 
 def _local_entropy(folder: TileFolder) -> None:
