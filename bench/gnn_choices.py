@@ -3,7 +3,7 @@
 ``python -m bench.gnn_choices results/demo`` trains the network three ways over several seeds on a finished run: as
 study B does, without gates, and with each step's seeds taken from 8 stretches of the space order. All have the same
 labels, the same number of steps and the same size, by default a sixth of the study's widths so that five seeds take
-minutes. Each model scores the region that it never saw; scores are held against the true errors, labels held back
+half an hour of a core. Each model scores the region that it never saw; scores are held against the true errors, labels held back
 against the logits of the model that trained beside them. Differences are paired over seeds, with t intervals.
 """
 
@@ -68,8 +68,8 @@ def main() -> int:
     """Print a row a choice."""
     parser = argparse.ArgumentParser(prog="python -m bench.gnn_choices", description=__doc__)
     parser.add_argument("results", type=Path, help="of the demo, or another run with a truth")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--seeds", type=int, default=5, help="two at least, for an interval")
+    parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--widths", type=int, nargs=3, default=[64, 64, 32])
     options = parser.parse_args()
     tiles = list(tiles_of(options.results).values())

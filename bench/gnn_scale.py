@@ -128,7 +128,7 @@ def infer_tile(
 def score(detector: str, tile: Tile, model: Path, out: Path, points: int) -> float:
     """Score a tile, and reckon from it what all points take; its processor seconds are returned."""
     works: dict[str, Any] = {
-        "logits": infer_tile,
+        LOGITS: infer_tile,
         "gnn": gnn_score.score_tile,
         "gae": gae_score.score_tile,
         "carving": carving_model.score_tile,

@@ -89,15 +89,11 @@ def _pca(images: Floats, dimensions: int, seed: int) -> Manifold:
 def _autoencoder(images: Floats, dimensions: int, seed: int) -> Manifold:
     import torch
 
-    threads = torch.get_num_threads()
-    # One thread: sums in one order, so that a seed gives the same weights everywhere.
-    torch.set_num_threads(1)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return _trained(torch.from_numpy(images.astype(np.float32)), dimensions)
-    finally:
-        torch.set_num_threads(threads)
+    from bedsieve.detectors.nets.deterministic import one_thread
+
+    with one_thread(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return _trained(torch.from_numpy(images.astype(np.float32)), dimensions)
 
 
 def _trained(x: Tensor, dimensions: int) -> Manifold:

@@ -18,6 +18,7 @@ from bedsieve.detectors.carving_data import Seeds
 from bedsieve.detectors.carving_encoder import Encoder
 from bedsieve.detectors.carving_settings import CarvingSettings
 from bedsieve.detectors.nets.carving import CentreLoss, CentreNet
+from bedsieve.detectors.nets.deterministic import one_thread
 from bedsieve.progress import Progress
 
 
@@ -87,11 +88,6 @@ def _cosine(rate: float, epoch: int, epochs: int) -> float:
 @contextmanager
 def _repeatable(seed: int, fold: int) -> Iterator[None]:
     """One thread and a seed of its own, the caller's state kept."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(np.random.SeedSequence([seed, fold]).generate_state(1)[0]))
-            yield
-    finally:
-        torch.set_num_threads(threads)
+    with one_thread(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(np.random.SeedSequence([seed, fold]).generate_state(1)[0]))
+        yield

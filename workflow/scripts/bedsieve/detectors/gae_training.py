@@ -8,8 +8,7 @@ heart, and the network never sees which points are bad.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from torch import Tensor
 
 from bedsieve.detectors.gae_data import TrainingData
 from bedsieve.detectors.gae_settings import GaeSettings
-from bedsieve.detectors.nets.deterministic import deterministic
+from bedsieve.detectors.nets.deterministic import deterministic, one_thread
 from bedsieve.detectors.nets.sage_autoencoder import SageAutoencoder, masked_mse
 from bedsieve.detectors.nets.sampling import NeighbourSampler, batches
 from bedsieve.files import replacing
@@ -62,7 +61,7 @@ def train_network(
     on_epoch : callable, optional
         See `OnEpoch`; may raise to stop.
     """
-    with deterministic(device), _one_thread():
+    with deterministic(device), one_thread():
         run = _Run(data, settings, seed, device)
         run.resume(Path(checkpoint))
         progress = Progress("Training gae", settings.epochs * data.seeds.size, "nodes")
@@ -74,20 +73,6 @@ def train_network(
                 on_epoch(run.epoch, run.curve[-1]["loss"])
     weights = {name: value.cpu().contiguous() for name, value in run.net.state_dict().items()}
     return Trained(weights, run.curve)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Sums over nodes in one order, so that weights don't depend on the number of threads.
-
-    The network is so small that the memory is what it waits for, and a second thread gains little.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class _Run:

@@ -24,6 +24,7 @@ from bedsieve.detectors.gnsm_noise import (
     relax,
 )
 from bedsieve.detectors.gnsm_settings import GnsmSettings
+from bedsieve.detectors.nets.deterministic import one_thread
 from bedsieve.detectors.nets.score_network import ScoreNetwork
 from bedsieve.progress import Progress
 
@@ -143,14 +144,9 @@ def train_network(
 @contextmanager
 def _repeatable(seed: int) -> Iterator[None]:
     """One thread and a seed of its own, the caller's state kept."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            yield
-    finally:
-        torch.set_num_threads(threads)
+    with one_thread(), torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
 
 
 class _Run:

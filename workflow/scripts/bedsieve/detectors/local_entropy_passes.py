@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from bedsieve.detectors.nets.hashed_dropout import HashedDropout
     from bedsieve.detectors.nets.sampling import Graph
 
-BLOCKS = 8
-"""Blocks asked about together, so that several threads have work; a model's answers to them fit in 200 MB."""
+BLOCKS_AT_ONCE = 8
+"""So that several threads have work; a model's answers to them fit in 200 MB."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class FoldPasses:
     def measure(
         self, graph: Graph, rows: npt.NDArray[np.integer], point_id: npt.NDArray[np.uint64]
     ) -> Measured:
-        """Ask the model about some rows; at most `BLOCKS` times `inference_block` keep memory bounded.
+        """Ask the model about some rows; at most `BLOCKS_AT_ONCE` times `inference_block` keep memory bounded.
 
         Parameters
         ----------

@@ -14,7 +14,7 @@ import polars as pl
 
 from bedsieve.detectors.local_entropy import score_of_z
 from bedsieve.detectors.local_entropy_model import LocalEntropyModel
-from bedsieve.detectors.local_entropy_passes import BLOCKS
+from bedsieve.detectors.local_entropy_passes import BLOCKS_AT_ONCE
 from bedsieve.detectors.tile_graph import tile_frame
 from bedsieve.files import write_parquet
 from bedsieve.progress import Progress
@@ -84,7 +84,7 @@ def score_tile(
     for number in np.unique(fold):
         passes, reference = model.passes(int(number)), model.reference(int(number))
         rows = np.flatnonzero(fold == number)
-        step = BLOCKS * model.gnn.settings.inference_block
+        step = BLOCKS_AT_ONCE * model.gnn.settings.inference_block
         for start in range(0, rows.size, step):
             some = rows[start : start + step]
             seen = passes.measure(graph, some, point_id)

@@ -20,7 +20,7 @@ from bedsieve.detectors.gnn_folds import hashed
 from bedsieve.detectors.gnn_model import GnnModel
 from bedsieve.detectors.gnn_score import probability
 from bedsieve.detectors.local_entropy_model import DETECTOR, UNTRAINED, reference_name
-from bedsieve.detectors.local_entropy_passes import BLOCKS, FoldPasses, Measured
+from bedsieve.detectors.local_entropy_passes import BLOCKS_AT_ONCE, FoldPasses, Measured
 from bedsieve.detectors.local_entropy_reference import Reference
 from bedsieve.detectors.local_entropy_settings import LocalEntropySettings
 from bedsieve.detectors.manifest import hashes, package_versions, refuse_trained, write_manifest
@@ -207,7 +207,7 @@ def _over_tiles(
             continue
         graph, _ = gnn.graph(tile["points"], tile["halo"], tile["edges"])
         point_id = frame["point_id"].to_numpy()
-        step = BLOCKS * gnn.settings.inference_block
+        step = BLOCKS_AT_ONCE * gnn.settings.inference_block
         for start in range(0, own.height, step):
             some = own.slice(start, step)
             frames.append(some.drop("row"))

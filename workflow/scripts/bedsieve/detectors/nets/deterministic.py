@@ -1,6 +1,6 @@
 """Training that gives the same numbers each time.
 
-In: the kind of device. Out: torch set so within a context, and the caller's random state as it was.
+In: the kind of device, or nothing. Out: torch set so within a context, and what the caller had restored after it.
 """
 
 from __future__ import annotations
@@ -30,3 +30,17 @@ def deterministic(device: str) -> Iterator[None]:
         finally:
             torch.use_deterministic_algorithms(before)
             options.fill_uninitialized_memory = filling
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Sums in one order, so that weights don't depend on the number of threads.
+
+    For networks so small that a second thread gains little.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

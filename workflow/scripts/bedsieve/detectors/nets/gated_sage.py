@@ -62,15 +62,15 @@ class GatedSageLayer(nn.Module):
         edge : float32 tensor (n, k, 2)
             Edge features.
         """
+        if h.device.type != "cpu":
+            state = cast(Tensor, self.dropout(self.activation(h, messages, neighbour, edge)))
+            return state.add_(h) if self.residual else state
         mean, own = self._mean(h, messages, neighbour, edge), self.own(h)
-        if mean.device.type == "cpu":
-            old = h.float() if self.residual else None
-            if torch.is_grad_enabled() or self.dropout.training:
-                dropped = self.dropout.p if self.dropout.training else 0.0
-                return finish_training(mean.float(), own.float(), self.norm, old, dropped)
-            return finish(mean.float(), own.float(), self.norm, old)
-        state = cast(Tensor, self.dropout(nn.functional.gelu(self.norm(mean.add_(own)))))
-        return state.add_(h) if self.residual else state
+        old = h.float() if self.residual else None
+        if torch.is_grad_enabled() or self.dropout.training:
+            dropped = self.dropout.p if self.dropout.training else 0.0
+            return finish_training(mean.float(), own.float(), self.norm, old, dropped)
+        return finish(mean.float(), own.float(), self.norm, old)
 
     def activation(self, h: Tensor, messages: Tensor, neighbour: Tensor, edge: Tensor) -> Tensor:
         """What dropout is then applied to, arguments as in `update`; shape (n, outputs)."""
