@@ -9,7 +9,16 @@ from bedsieve.plan import megabytes, minutes, network_jobs, threads_for
 
 MEMBERS = config["ensemble"]["members"]
 BESIDE = config["evaluation"]["beside"]
-TRAINED = {"pca", "gnn", "gae", "carving", "pegasus", "gnsm", "local_entropy"}
+TRAINED = {
+    "pca",
+    "gnn",
+    "gae",
+    "carving",
+    "pegasus",
+    "gnsm",
+    "local_entropy",
+    "sparker",
+}
 BY_SURVEY = {"along_track", "sparker"}
 SURVEY_NAMES = {survey.survey_no: name for name, survey in PLAN.surveys.items()}
 MODELS = f"{RESULTS}/models/{config['models']['version']}"

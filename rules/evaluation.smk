@@ -42,7 +42,9 @@ rule injected_tile:
         detectors={
             name: section
             for name, section in config["detectors"].items()
-            if name in MEMBERS + BESIDE or name == "along_track"
+            if name in MEMBERS + BESIDE
+            or name == "along_track"
+            or (name == "segments" and "sparker" in MEMBERS + BESIDE)
         },
         ensemble=config["ensemble"],
         beside=BESIDE,

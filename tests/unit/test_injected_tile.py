@@ -164,5 +164,40 @@ def test_every_member_that_the_schema_knows_can_score_a_tile_folder() -> None:
     from bedsieve.config import schema
 
     known = schema()["properties"]["ensemble"]["properties"]["members"]["items"]["enum"]
-    # SparKer judges whole surveys: a tile alone has no sample of them.
-    assert set(SCORERS) == set(known) - {"sparker"}
+    assert set(SCORERS) == set(known)
+
+
+def test_sparker_fits_each_survey_of_a_tile_from_the_tables_that_it_needs(tile: TileFolder) -> None:
+    from bedsieve.config import schema
+    from bedsieve.detectors.sparker_reference import train_reference
+    from bedsieve.detectors.sparker_residuals import residual_table
+    from bedsieve.evaluation.injected_tile import _rebuild
+
+    known = schema()["properties"]["detectors"]["properties"]["sparker"]["properties"]
+    section = {name: value["default"] for name, value in known.items()}
+    section |= {"inspected": 400, "reference": 1200, "kernels": 4}
+    folder = replace(tile, settings={**tile.settings, "sparker": section})
+    _rebuild(folder, settings())
+    points = pl.read_parquet(folder.points)
+    wrong = pl.col("point_id").is_in(points["point_id"].gather_every(40).implode())
+    score_members(folder, ["along_track", "segments"])  # clean: what the reference is made of
+    clean = residual_table(
+        folder.points,
+        [folder.scores("along_track")],
+        folder.scores("segments"),
+        [folder.crossovers, folder.crossovers_beyond],
+    )
+    clean.with_columns(seed=pl.lit(True)).write_parquet(folder.path / "residuals.parquet")
+    train_reference([folder.path / "residuals.parquet"], folder.models / "sparker", version="v")
+    spoilt = points.with_columns(pl.col("ice_thickness") + 300 * wrong.cast(pl.Float64))
+    spoilt.write_parquet(folder.points)
+    for member in ("along_track", "segments"):
+        folder.scores(member).unlink()
+    (found,) = score_members(folder, ["sparker"])["sparker"]
+    scores = pl.read_parquet(found)
+    assert scores["point_id"].equals(points["point_id"])
+    assert scores.columns == ["point_id", "score", "code", "feature"]
+    bad = scores.select(wrong).to_series()
+    score = scores["score"].fill_nan(None)
+    assert score.filter(bad).drop_nulls().median() > 0.5
+    assert score.filter(~bad).drop_nulls().quantile(0.9) < 0.1

@@ -10,12 +10,12 @@ import polars as pl
 import pytest
 
 from bedsieve.detectors import sparker_residuals as residuals
+from bedsieve.detectors.sparker_describe import describe
 from bedsieve.detectors.sparker_fit import SparkerSettings
 from bedsieve.detectors.sparker_kernels import Kernels
 from bedsieve.detectors.sparker_reference import load_reference, sample, train_reference
 from bedsieve.detectors.sparker_survey import (
     ScorecardSettings,
-    describe,
     read_sample,
     write_sample,
     write_scorecard,
@@ -216,6 +216,31 @@ def test_residuals_of_a_tile_join_what_stands_already(tmp_path: Path) -> None:
     assert table["seed"].to_list() == [True, False, False]
     with pytest.raises(BedsieveError, match="survey number 5"):
         residuals.of_survey([tmp_path / "residuals.parquet"], 5)
+
+
+def test_a_survey_smaller_than_its_kernels_is_told_and_stops_nothing(
+    made: Path, tmp_path: Path
+) -> None:
+    short = residual_table(5, 6).with_columns(track=pl.lit(None, pl.Float32))
+    parts = [pl.read_parquet(made / "residuals.parquet"), residual_table(4, 2), short]
+    pl.concat(parts).write_parquet(tmp_path / "residuals.parquet")
+    (tmp_path / "model").symlink_to(made / "model")
+    for number, points in ((4, 2), (5, 6)):
+        told, kernels, scores = card(tmp_path, number)
+        assert (told["points"], told["p_value"], told["excess"]) == (points, None, None)
+        assert kernels.height == 0
+        assert scores["score"].is_nan().all()
+        assert scores["code"].unique().to_list() == ["few_points"]
+    card(tmp_path, BAD)
+    numbers = (4, 5, BAD)
+    for chosen in (numbers, numbers[:2]):
+        table = scorecards(
+            [tmp_path / str(n) / "scorecard.json" for n in chosen],
+            pl.concat(pl.read_parquet(tmp_path / str(n) / "kernels.parquet") for n in chosen),
+        )
+        assert table["fdr_bh"].is_null().sum() == 2
+        assert table["fdr_by"].tail(2).is_null().all()
+        assert table.height == len(chosen)
 
 
 def test_a_fit_without_a_kernel_that_counts_has_an_empty_table() -> None:

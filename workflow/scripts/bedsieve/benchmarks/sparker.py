@@ -71,10 +71,10 @@ def _square(seed: int) -> list[Row]:
     rng = np.random.default_rng(seed)
     inspected, reference = square(rng, 2000, 0.03), rng.random((6000, 2))
     first = first_width(reference)
-    full = SparkerSettings(kernels=4, ridge=0.1, starts=30)
+    full = SparkerSettings(kernels=4)
     variants = {
         "as defined": (first, full),
-        "one start": (first, replace(full, starts=1)),
+        "no moves": (first, replace(full, moves=0)),
         "signed kernels": (first, replace(full, signed=True)),
         "no softmax": (first, replace(full, softmax=False)),
         "fixed width, the first": (first, replace(full, narrowing=1.0)),

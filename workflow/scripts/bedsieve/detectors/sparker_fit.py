@@ -14,12 +14,14 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bedsieve.detectors.sparker_kernels import Floats, Kernels, loss_and_gradients
+from bedsieve.detectors.sparker_moves import move
 from bedsieve.errors import BedsieveError
 
 Rows = NDArray[np.int64]
 
 _BETA_1, _BETA_2, _TINY = 0.9, 0.999, 1e-8  # Adam's own defaults
 _PAIRS = 20_000
+_CANDIDATES = 128
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,9 @@ class SparkerSettings:
     signed : bool
         Whether a kernel may also mark a lack of points. Off: such kernels hold one another away
         from the anomalies (measured: docs/explanation/sparker.md), and a lack is no bad point.
-    starts : int
-        Fits from other first centres; the one with the largest last t counts.
+    moves : int
+        How often, evenly spread while the width shrinks, the kernel that is missed least may move to
+        where it promises more: see `sparker_moves.move`. 0: never (an ablation).
     checkpoints : int
         Steps, evenly spread up to the last, at which t is noted.
     softmax : bool
@@ -58,7 +61,7 @@ class SparkerSettings:
     narrowing_steps: float = 0.9
     ridge: float = 0.001
     signed: bool = False
-    starts: int = 1
+    moves: int = 20
     checkpoints: int = 8
     softmax: bool = True
 
@@ -67,6 +70,11 @@ class SparkerSettings:
         shrinking = max(int(self.narrowing_steps * self.steps), 1)
         share = np.minimum(np.arange(self.steps) / shrinking, 1.0)
         return np.asarray(first * (1.0 - (1.0 - self.narrowing) * share))
+
+    def moments(self) -> Rows:
+        """The steps before which a kernel may move, shape (moves,)."""
+        shrinking = self.narrowing_steps * self.steps
+        return np.linspace(0, shrinking, self.moves + 2)[1:-1].astype(np.int64)
 
     def marks(self) -> Rows:
         """The steps at which t is noted, shape (checkpoints,)."""
@@ -129,7 +137,7 @@ def fit(
         First width: see `first_width`. The same for all sets that are to be compared.
     settings : SparkerSettings
     seeds : ndarray of int64, shape (sets,)
-        For the first centres, which are random places of inspected points.
+        For the first centres and the places that kernels may move to, random inspected points both.
 
     Raises
     ------
@@ -146,7 +154,7 @@ def fit(
     if not np.isfinite(pool).all():
         raise BedsieveError("Features must be finite numbers: leave out rows that lack one.")
     t = np.empty((sets, settings.checkpoints))
-    widths, marks = settings.widths(width), settings.marks()
+    widths, marks, moments = settings.widths(width), settings.marks(), settings.moments()
     kernels = []
     places, place = distinct_rows(pool)
     for number, rows in enumerate(members):
@@ -158,21 +166,16 @@ def fit(
         rng = np.random.default_rng(int(seeds[number]))
         # Kernels that start at one place would stay together for ever.
         distinct = here[inspected > 0]
-        best = -np.inf
-        for _ in range(settings.starts):
-            first = rng.permutation(len(distinct))[np.arange(settings.kernels) % len(distinct)]
-            a, mu = np.zeros(settings.kernels), distinct[first]
-            noted = np.empty(settings.checkpoints)
-            _descend(
-                x, inspected, reference, widths, marks, settings.learning_rate,
-                settings.ridge * n_data, settings.softmax, -1.0 if settings.signed else 0.0, a, mu,
-                noted,
-            )  # fmt: skip
-            if noted[-1] > best:
-                best = noted[-1]
-                t[number] = noted
-                kept = Kernels(a, mu, float(widths[-1]), settings.softmax)
-        kernels.append(kept)
+        order = rng.permutation(len(distinct))
+        a = np.zeros(settings.kernels)
+        mu = distinct[order[np.arange(settings.kernels) % len(distinct)]]
+        elsewhere = distinct[rng.permutation(len(distinct))[:_CANDIDATES]]
+        _descend(
+            x, inspected, reference, widths, marks, moments, settings.learning_rate,
+            settings.ridge * n_data, settings.softmax, -1.0 if settings.signed else 0.0, elsewhere,
+            a, mu, t[number],
+        )  # fmt: skip
+        kernels.append(Kernels(a, mu, float(widths[-1]), settings.softmax))
     return Fits(t, kernels)
 
 
@@ -198,15 +201,34 @@ def _counts(place: Rows, n_data: int, places: int) -> Floats:
 
 @njit(cache=True, nogil=True)
 def _descend(  # type: ignore[no-untyped-def]
-    x, inspected, reference, widths, marks, rate, ridge, softmax, least, a, mu, noted
+    x,
+    inspected,
+    reference,
+    widths,
+    marks,
+    moments,
+    rate,
+    ridge,
+    softmax,
+    least,
+    elsewhere,
+    a,
+    mu,
+    noted,
 ):
     """Adam over all steps; a and mu are changed in place, noted is filled with t."""
     grad_a, grad_mu = np.empty_like(a), np.empty_like(mu)
     m_a, v_a = np.zeros_like(a), np.zeros_like(a)
     m_mu, v_mu = np.zeros_like(mu), np.zeros_like(mu)
-    mark = 0
+    mark, moment = 0, 0
     for step in range(widths.size):
         sigma = widths[step]
+        while moment < moments.size and moments[moment] == step:
+            moment += 1
+            moved = move(x, inspected, reference, a, mu, sigma, softmax, ridge, elsewhere)
+            if moved >= 0:
+                m_a[moved] = v_a[moved] = 0.0
+                m_mu[moved] = v_mu[moved] = 0.0
         loss = loss_and_gradients(x, inspected, reference, a, mu, sigma, softmax, grad_a, grad_mu)
         while mark < marks.size and marks[mark] == step:
             noted[mark] = -2.0 * loss

@@ -20,7 +20,7 @@ EPSILON = 1e-10
 _BLOCK = 256  # points whose kernels fit the first cache
 _CHUNK = 1 << 16
 # No `nnan` and `ninf`: a broken feature must stay visible.
-_FAST = {"reassoc", "contract", "arcp", "nsz"}
+FAST = {"reassoc", "contract", "arcp", "nsz"}
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class Kernels:
         return f
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST)
-def _exp(y):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True, fastmath=FAST)
+def exp_below_1(y):  # type: ignore[no-untyped-def]
     """e^y for y ≤ 1, to 1e-7 at y = -64 and 1e-12 above -16; without a call, so loops vectorise."""
     z = (y if y > -64.0 else -64.0) * (1.0 / 256.0)
     p = 1.0 + z * (1.0 / 7.0)
@@ -85,7 +85,7 @@ def _exp(y):  # type: ignore[no-untyped-def]
     return p * p
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST)
+@njit(cache=True, nogil=True, fastmath=FAST)
 def loss_and_gradients(x, inspected, reference, a, mu, sigma, softmax, grad_a, grad_mu):  # type: ignore[no-untyped-def]
     """The loss L = w Σ_R (e^f - 1) - Σ_D f, without penalties, and its gradients.
 
@@ -132,13 +132,13 @@ def loss_and_gradients(x, inspected, reference, a, mu, sigma, softmax, grad_a, g
                     row[p] += difference * difference
             if softmax:
                 for p in range(size):
-                    value = _exp(h * row[p])
+                    value = exp_below_1(h * row[p])
                     row[p] = value
                     total[p] += value
                     f[p] += a[i] * value * value
             else:
                 for p in range(size):
-                    value = _exp(h * row[p])
+                    value = exp_below_1(h * row[p])
                     row[p] = value
                     f[p] += a[i] * value
         for p in range(size):
@@ -148,7 +148,7 @@ def loss_and_gradients(x, inspected, reference, a, mu, sigma, softmax, grad_a, g
                 f[p] *= total[p]
         here, known = inspected[start : start + size], reference[start : start + size]
         for p in range(size):
-            e = _exp(f[p])
+            e = exp_below_1(f[p])
             loss += weight * known[p] * (e - 1.0) - here[p] * f[p]
             g[p] = weight * known[p] * e - here[p]
         for i in range(kernels):

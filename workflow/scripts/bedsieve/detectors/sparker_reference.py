@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bedsieve.detectors import sparker_residuals as residuals
 from bedsieve.detectors.manifest import hashes, package_versions, read_manifest, write_manifest
 from bedsieve.detectors.sparker_kernels import Floats
-from bedsieve.errors import BedsieveError, InputError
+from bedsieve.errors import InputError
 from bedsieve.files import sha256_of, write_json, write_parquet
 
 SEEDS_FILE, CLASSES_FILE = "seeds.parquet", "classes.json"
@@ -61,6 +61,15 @@ class Sample(NamedTuple):
     pool: Floats
     data_ids: NDArray[np.uint64]
     pool_ids: NDArray[np.uint64]
+
+    @property
+    def reference(self) -> Floats:
+        """What the inspected points are compared with: as much of the pool as toys leave, too."""
+        return self.pool[: len(self.pool) - len(self.data)]
+
+    def suffices(self, kernels: int) -> bool:
+        """Whether so many kernels can be fitted: a survey may have a handful of points, or seeds none like it."""
+        return len(self.data) >= kernels and len(self.reference) > 0
 
 
 def train_reference(
@@ -145,15 +154,16 @@ def sample(
         the seeds give; then the inspected ones are at most a third of it.
     seed : int
 
-    Raises
-    ------
-    BedsieveError
-        If the survey has no point with a residual along its track.
+    Returns
+    -------
+    Sample
+        Empty if no point of the survey has a residual along its track.
     """
     X = residuals.matrix(survey, residuals.standards(survey))
     judged = np.flatnonzero(np.isfinite(X[:, 0]))
     if judged.size == 0:
-        raise BedsieveError("The survey's tracks are too short to inspect.")
+        nothing, nobody = np.empty((0, len(residuals.FEATURES))), np.empty(0, np.uint64)
+        return Sample(nothing, nothing, nobody, nobody)
     rng = np.random.default_rng(seed)
     chosen = judged[rng.permutation(judged.size)[:inspected]]
     data_ids = survey["point_id"].to_numpy()[chosen]

@@ -51,6 +51,19 @@ def write_residuals(
         track is met), noise_m (m, of the track's steps), seed (inlier pseudo-label). Null where there
         is nothing to compare with.
     """
+    labels = pl.scan_parquet(labels_path).select("point_id", seed=pl.col("label") == 0)
+    table = residual_table(points_path, along_track_paths, segments_path, crossovers_paths)
+    seeds = table.lazy().join(labels, on="point_id", how="left", maintain_order="left")
+    write_parquet(seeds.with_columns(pl.col("seed").fill_null(False)).collect(), out_path)
+
+
+def residual_table(
+    points_path: str | Path,
+    along_track_paths: Sequence[str | Path],
+    segments_path: str | Path,
+    crossovers_paths: Sequence[str | Path],
+) -> pl.DataFrame:
+    """What `write_residuals` writes, without the seeds."""
     points = pl.scan_parquet(points_path).select("point_id", "survey_no", "east", "north")
     segments = pl.scan_parquet(segments_path).select(
         "point_id",
@@ -60,22 +73,19 @@ def write_residuals(
     along = pl.scan_parquet([Path(path) for path in along_track_paths]).select(
         "point_id", "residual"
     )
-    labels = pl.scan_parquet(labels_path).select("point_id", seed=pl.col("label") == 0)
-    table = (
+    return (
         points.join(segments, on="point_id", how="left", maintain_order="left")
         .join(along, on="point_id", how="left", maintain_order="left")
         .join(_misties(crossovers_paths), on="point_id", how="left", maintain_order="left")
-        .join(labels, on="point_id", how="left", maintain_order="left")
         .select(
             *("point_id", "survey_no", "east", "north"),
             (pl.col("residual") / pl.col("noise_m")).cast(pl.Float32).fill_nan(None).alias("track"),
             pl.col("neighbour").cast(pl.Float32).fill_nan(None),
             pl.col("crossing").cast(pl.Float32),
             pl.col("noise_m").cast(pl.Float32),
-            pl.col("seed").fill_null(False),
         )
+        .collect()
     )
-    write_parquet(table.collect(), out_path)
 
 
 def _misties(paths: Sequence[str | Path]) -> pl.LazyFrame:

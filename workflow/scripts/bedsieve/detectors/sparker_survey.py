@@ -16,17 +16,16 @@ import numpy as np
 import polars as pl
 
 from bedsieve.detectors import sparker_residuals as residuals
-from bedsieve.detectors.sparker_fit import Rows, SparkerSettings, first_width
+from bedsieve.detectors.sparker_describe import describe
+from bedsieve.detectors.sparker_fit import Fits, SparkerSettings, first_width
 from bedsieve.detectors.sparker_kernels import Floats, Kernels
 from bedsieve.detectors.sparker_reference import Sample, load_reference, sample
 from bedsieve.detectors.sparker_test import inspect, toys, verdict
 from bedsieve.errors import BedsieveError
 from bedsieve.files import write_json, write_parquet
-from bedsieve.tile_names import tile_name
 
-SHORT_TRACK = "short_track"
-_LIVE = 0.05  # amplitude from which a kernel counts
-_REACH = 2.0  # widths within which a point belongs to its nearest kernel
+SHORT_TRACK, FEW_POINTS = "short_track", "few_points"
+NO_KERNELS = Kernels(np.empty(0), np.empty((0, len(residuals.FEATURES))), 1.0)
 
 
 @dataclass(frozen=True)
@@ -102,18 +101,23 @@ def write_toys(
     settings: ScorecardSettings,
     seed: int,
 ) -> None:
-    """Make the toys of a batch: every `batches`-th, from number `batch` on. One row a toy."""
+    """Make the toys of a batch: every `batches`-th, from number `batch` on. One row a toy.
+
+    Of a survey that is too small for the kernels t is NaN.
+    """
     drawn = read_sample(sample_path)
     numbers = range(batch, settings.toys, settings.batches)
-    t = toys(
-        drawn.pool,
-        len(drawn.data),
-        len(drawn.pool) - len(drawn.data),
-        _width(drawn.pool),
-        settings.fit,
-        seed=seed,
-        numbers=numbers,
-    )
+    t = np.full((len(numbers), settings.fit.checkpoints), np.nan)
+    if drawn.suffices(settings.fit.kernels):
+        t = toys(
+            drawn.pool,
+            len(drawn.data),
+            len(drawn.reference),
+            _first_width(drawn.pool),
+            settings.fit,
+            seed=seed,
+            numbers=numbers,
+        )
     columns = {f"t_{mark}": t[:, mark] for mark in range(t.shape[1])}
     write_parquet(pl.DataFrame({"toy": list(numbers), **columns}), out_path)
 
@@ -138,14 +142,12 @@ def write_scorecard(
     ----------
     sample_path, toy_paths, residual_paths : path-like, or sequences of them
     card_path : path-like
-        JSON: survey, survey_no, points, judged, inspected, reference, toys, p_value, excess,
-        surplus_share.
+        JSON: survey, survey_no, points, judged, inspected, reference, toys, p_value and excess (null
+        where the survey has fewer points to inspect than there are kernels), surplus_share.
     kernels_path : path-like
         A row a kernel: `describe`.
     scores_path : path-like
-        A row a point: point_id, score = max(f, 0) (f32; at most 1, as amplitudes are; NaN with code
-        ``short_track`` where there is no residual along the track), code, feature (null where the
-        score is 0).
+        A row a point: `point_scores`.
 
     Raises
     ------
@@ -156,110 +158,58 @@ def write_scorecard(
     made = pl.concat(pl.read_parquet(path) for path in toy_paths).sort("toy")
     if made["toy"].to_list() != list(range(settings.toys)):
         raise BedsieveError(f"{toy_paths[0]}: not all of {settings.toys} toys are there.")
-    reference = drawn.pool[: len(drawn.pool) - len(drawn.data)]
-    fitted = inspect(drawn.data, reference, _width(drawn.pool), settings.fit, seed)
-    told = verdict(fitted.t[0], made.drop("toy").to_numpy())
-    kernels = fitted.kernels[0]
+    fitted = fit_sample(drawn, settings, seed)
+    told = verdict(fitted.t[0], made.drop("toy").to_numpy()) if fitted else None
+    kernels = fitted.kernels[0] if fitted else NO_KERNELS
     table = residuals.of_survey(residual_paths, survey_no)
     standard = residuals.standards(table)
     X = residuals.matrix(table, standard)
-    found = describe(kernels, drawn.data, reference, table, X, standard, tile_size)
+    found = describe(kernels, drawn.data, drawn.reference, table, X, standard, tile_size)
     write_parquet(found.insert_column(0, pl.lit(survey).alias("survey")), kernels_path)
-    write_parquet(_scores(kernels, table["point_id"], X), scores_path)
+    write_parquet(point_scores(kernels, table["point_id"], X), scores_path)
     card = {
         "survey": survey,
         "survey_no": survey_no,
         "points": table.height,
         "judged": int(np.isfinite(X[:, 0]).sum()),
         "inspected": len(drawn.data),
-        "reference": len(reference),
+        "reference": len(drawn.reference),
         "toys": settings.toys,
-        "p_value": told.p_value,
-        "excess": told.excess,
+        "p_value": told and told.p_value,
+        "excess": told and told.excess,
         "surplus_share": float(found["surplus_share"].clip(0).sum()),
     }
     write_json(card, card_path)
 
 
-def describe(
-    kernels: Kernels,
-    data: Floats,
-    reference: Floats,
-    table: pl.DataFrame,
-    X: Floats,
-    standard: Mapping[str, tuple[float, float]],
-    tile_size: float,
-) -> pl.DataFrame:
-    """What each kernel that counts stands for.
-
-    Returns
-    -------
-    DataFrame
-        kernel; amplitude; track, neighbour (in standard errors) and crossing (m) at its centre, as
-        in the residuals' table; feature (the one farthest from the usual); surplus_share (share of
-        the inspected points within its reach, less that of the reference); points (of the survey
-        within reach); tile (where most of them lie), east, north (their median there, m). The
-        largest surplus first.
-    """
-    live = np.flatnonzero(np.abs(kernels.amplitude) > _LIVE)
-    mine = _nearest(kernels, live, np.nan_to_num(X))
-    mine[np.isnan(X[:, 0])] = -1
-    shares = [
-        np.bincount(own[own >= 0], minlength=len(kernels.amplitude)) / len(own)
-        for own in (_nearest(kernels, live, part) for part in (data, reference))
-    ]
-    rows = []
-    for number in live:
-        centre = kernels.centre[number]
-        inside = table.filter(pl.Series(mine == number))
-        rows.append(
-            {
-                "kernel": int(number),
-                "amplitude": float(kernels.amplitude[number]),
-                **residuals.back(centre, standard),
-                "feature": residuals.FEATURES[int(np.abs(centre).argmax())],
-                "surplus_share": float(shares[0][number] - shares[1][number]),
-                "points": inside.height,
-                **_place(inside, tile_size),
-            }
-        )
-    schema = {
-        "kernel": pl.Int64, "amplitude": pl.Float64,
-        **dict.fromkeys(residuals.FEATURES, pl.Float64),
-        "feature": pl.String, "surplus_share": pl.Float64, "points": pl.Int64,
-        "tile": pl.String, "east": pl.Float64, "north": pl.Float64,
-    }  # fmt: skip
-    return pl.DataFrame(rows, schema=schema).sort("surplus_share", descending=True)
+def fit_sample(drawn: Sample, settings: ScorecardSettings, seed: int) -> Fits | None:
+    """Fit the inspected points against the reference; None where they do not suffice."""
+    if not drawn.suffices(settings.fit.kernels):
+        return None
+    return inspect(drawn.data, drawn.reference, _first_width(drawn.pool), settings.fit, seed)
 
 
-def _width(pool: Floats) -> float:
+def _first_width(pool: Floats) -> float:
     """First width; where no seed is beyond the usual, a unit of the logarithmic scale."""
     return first_width(pool) if (pool != pool[0]).any() else 1.0
 
 
-def _nearest(kernels: Kernels, live: Rows, X: Floats) -> Rows:
-    """The counting kernel that is nearest to each point, -1 where none is within reach."""
-    if live.size == 0:
-        return np.full(len(X), -1)
-    squared = np.stack([((X - kernels.centre[number]) ** 2).sum(axis=1) for number in live])
-    within = squared.min(axis=0) <= (_REACH * kernels.width) ** 2
-    return np.where(within, live[squared.argmin(axis=0)], -1)
+def point_scores(kernels: Kernels, point_id: pl.Series, X: Floats) -> pl.DataFrame:
+    """Score points with features X (n, 3).
 
-
-def _place(inside: pl.DataFrame, tile_size: float) -> dict[str, Any]:
-    if inside.height == 0:
-        return {"tile": None, "east": None, "north": None}
-    index = inside.select(
-        ix=(pl.col("east") / tile_size).floor().cast(pl.Int64),
-        iy=(pl.col("north") / tile_size).floor().cast(pl.Int64),
-    )
-    ix, iy, _ = index.group_by("ix", "iy").len().sort("len", "ix", "iy", descending=True).row(0)
-    there = inside.filter((index["ix"] == ix) & (index["iy"] == iy))
-    east, north = there.select(pl.col("east").median(), pl.col("north").median()).row(0)
-    return {"tile": tile_name(ix, iy), "east": east, "north": north}
-
-
-def _scores(kernels: Kernels, point_id: pl.Series, X: Floats) -> pl.DataFrame:
+    Returns
+    -------
+    DataFrame
+        point_id; score = max(f, 0) (f32; at most 1, as amplitudes are); code where it is NaN:
+        ``short_track`` (no residual along the track) or ``few_points`` (no kernel was fitted, since
+        the survey has fewer points than kernels); feature (null where the score is 0).
+    """
+    if kernels.amplitude.size == 0:
+        return pl.DataFrame({"point_id": point_id}).with_columns(
+            score=pl.lit(float("nan"), pl.Float32),
+            code=pl.lit(FEW_POINTS),
+            feature=pl.lit(None, pl.String),
+        )
     missing = np.isnan(X[:, 0])
     terms = kernels.terms(np.nan_to_num(X))
     score = np.where(missing, np.nan, np.clip(terms.sum(axis=1), 0, 1))

@@ -175,6 +175,23 @@ def _local_entropy(folder: TileFolder) -> None:
     )
 
 
+def _sparker(folder: TileFolder) -> None:
+    from bedsieve.detectors.sparker_tile import score_tile
+
+    for member in ("along_track", "segments"):  # whose residuals it looks at
+        if not folder.scores(member).exists():
+            SCORERS[member](folder)
+    score_tile(
+        folder.points,
+        folder.scores("along_track"),
+        folder.scores("segments"),
+        [folder.crossovers, folder.crossovers_beyond],
+        folder.models / "sparker",
+        folder.scores("sparker"),
+        folder.settings["sparker"],
+    )
+
+
 SCORERS: dict[str, Scorer] = {
     "along_track": _along_track,
     "pca": _pca,
@@ -185,6 +202,7 @@ SCORERS: dict[str, Scorer] = {
     "pegasus": _pegasus,
     "gnsm": _gnsm,
     "local_entropy": _local_entropy,
+    "sparker": _sparker,
 }
 """How each member scores a tile folder."""
 

@@ -35,19 +35,24 @@ def scorecards(card_paths: Sequence[str | Path], kernels: pl.DataFrame) -> pl.Da
     -------
     DataFrame
         `COLUMNS`: fdr_bh and fdr_by are adjusted p-values; feature, tile, east and north (m) are
-        those of the kernel with the largest surplus, null where a fit has none.
+        those of the kernel with the largest surplus, null where a fit has none. Surveys that are too
+        small for a p-value come last.
     """
     from scipy.stats import false_discovery_control
 
-    cards = pl.DataFrame([json.loads(Path(path).read_text()) for path in card_paths])
-    p = cards["p_value"].to_numpy()
+    rows = [json.loads(Path(path).read_text()) for path in card_paths]
+    cards = pl.DataFrame(rows, infer_schema_length=None)
+    told = cards["p_value"].is_not_null()
+    p = cards["p_value"].filter(told).cast(pl.Float64).to_numpy()
+    adjusted = cards.filter(told).select(
+        "survey",
+        fdr_bh=np.asarray(false_discovery_control(p, method="bh") if p.size else p),
+        fdr_by=np.asarray(false_discovery_control(p, method="by") if p.size else p),
+    )
     strongest = kernels.sort("surplus_share", descending=True).unique("survey", keep="first")
     return (
-        cards.with_columns(
-            fdr_bh=np.asarray(false_discovery_control(p, method="bh")),
-            fdr_by=np.asarray(false_discovery_control(p, method="by")),
-        )
+        cards.join(adjusted, "survey", "left")
         .join(strongest.select("survey", "feature", "tile", "east", "north"), "survey", "left")
-        .sort(["p_value", "excess"], descending=[False, True])
+        .sort(["p_value", "excess"], descending=[False, True], nulls_last=True)
         .select(COLUMNS)
     )
