@@ -158,9 +158,10 @@ def test_a_detector_beside_the_members_is_trained_for_the_evaluation_alone(
     project: Project,
 ) -> None:
     before = project.plan()
-    project.configure(evaluation={"beside": ["gnsm"]})
-    assert project.plan() == before
-    assert project.plan("evaluation")["train_gnsm"] == 1
+    for detector in ("gnsm", "sparker"):
+        project.configure(evaluation={"beside": [detector]})
+        assert project.plan() == before
+        assert project.plan("evaluation")[f"train_{detector}"] == 1
     project.configure(evaluation={"beside": ["gae"]})
     done = project.snakemake("--dry-run")
     assert done.returncode == 1
