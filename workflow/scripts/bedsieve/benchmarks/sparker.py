@@ -72,13 +72,17 @@ def _square(seed: int) -> list[Row]:
     inspected, reference = square(rng, 2000, 0.03), rng.random((6000, 2))
     first = first_width(reference)
     full = SparkerSettings(kernels=4)
+    narrow = replace(full, narrowing=1.0)
     variants = {
         "as defined": (first, full),
-        "no moves": (first, replace(full, moves=0)),
         "signed kernels": (first, replace(full, signed=True)),
         "no softmax": (first, replace(full, softmax=False)),
-        "fixed width, the first": (first, replace(full, narrowing=1.0)),
-        "fixed width, the last": (first * full.narrowing, replace(full, narrowing=1.0)),
+        "fixed width, the first": (first, narrow),
+        "fixed width, the last": (first * full.narrowing, narrow),
+    }
+    variants |= {
+        f"no moves, {name}": (width, replace(settings, moves=0))
+        for name, (width, settings) in variants.items()
     }
     rows = []
     for variant, (width, settings) in variants.items():
