@@ -155,12 +155,18 @@ class OnSlurm:
         return self.running()[0]
 
 
+NOT_UP = 77  # exit status; .ci/run knows it
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """The daemons, up."""
+    """The daemons, up. Where they do not come up, that is told apart from a test that fails."""
     made = Cluster(Path(os.environ["BEDSIEVE_SLURM"]))
     try:
-        made.start()
+        try:
+            made.start()
+        except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+            pytest.exit(f"SLURM did not come up on this machine: {error}", NOT_UP)
         yield made
     finally:
         made.stop()
