@@ -126,9 +126,7 @@ if untrained("gnsm"):
         output:
             network=f"{MODELS}/gnsm/network.safetensors",
             mixture=f"{MODELS}/gnsm/mixture.safetensors",
-            tables=expand(
-                f"{MODELS}/gnsm/{{table}}.parquet", table=["surveys", "seeds"]
-            ),
+            seeds=f"{MODELS}/gnsm/seeds.parquet",
             constants=expand(
                 f"{MODELS}/gnsm/{{part}}.json", part=["coding", "table", "scale"]
             ),
