@@ -21,7 +21,7 @@ Rows = NDArray[np.int64]
 
 _BETA_1, _BETA_2, _TINY = 0.9, 0.999, 1e-8  # Adam's own defaults
 _PAIRS = 20_000
-_CANDIDATES = 128
+_CANDIDATES = 128  # inspected places that a kernel may move to
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class SparkerSettings:
     ridge : float
         Penalty on amplitudes: ridge x number of inspected points x Σ a².
     signed : bool
-        Whether a kernel may also mark a lack of points. Off: such kernels hold one another away
-        from the anomalies (measured: docs/explanation/sparker.md), and a lack is no bad point.
+        Whether a kernel may also mark a lack of points, as in the source. Off: a lack is no bad point, and
+        without moves such kernels hold one another away from the anomalies (docs/explanation/sparker.md).
     moves : int
         How often, evenly spread while the width shrinks, the kernel that is missed least may move to
         where it promises more: see `sparker_moves.move`. 0: never (an ablation).
