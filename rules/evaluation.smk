@@ -42,9 +42,7 @@ rule injected_tile:
         detectors={
             name: section
             for name, section in config["detectors"].items()
-            if name in MEMBERS + BESIDE
-            or name == "along_track"
-            or (name == "segments" and "sparker" in MEMBERS + BESIDE)
+            if name in with_what_they_read(["along_track", *MEMBERS, *BESIDE])
         },
         ensemble=config["ensemble"],
         beside=BESIDE,

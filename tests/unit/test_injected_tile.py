@@ -12,7 +12,7 @@ import pytest
 from bedsieve.errors import BedsieveError, ConfigError
 from bedsieve.evaluation.baselines import BASELINES
 from bedsieve.evaluation.injected_tile import Settings, injected_points, judge_tile
-from bedsieve.evaluation.members import SCORERS, TileFolder, score_members
+from bedsieve.evaluation.members import SCORERS, TileFolder, score_members, with_what_they_read
 from bedsieve.simulate.error_mix import KINDS, ErrorMix
 from tests.unit.flight_lines import flight_lines
 
@@ -155,6 +155,12 @@ def test_a_tile_without_room_for_errors_is_refused(tile: TileFolder, tmp_path: P
         judge_tile(tile, tmp_path / "none.parquet", nothing, seed=1)
 
 
+def test_what_a_member_reads_is_scored_once_and_before_it() -> None:
+    assert with_what_they_read(["pca", "sparker", "segments", "pca"]) == [
+        *("pca", "along_track", "segments", "sparker")
+    ]
+
+
 def test_an_unknown_member_is_named(tile: TileFolder) -> None:
     with pytest.raises(ConfigError, match="oracle cannot score a tile folder"):
         score_members(tile, ["oracle"])
@@ -191,8 +197,6 @@ def test_sparker_fits_each_survey_of_a_tile_from_the_tables_that_it_needs(tile: 
     train_reference([folder.path / "residuals.parquet"], folder.models / "sparker", version="v")
     spoilt = points.with_columns(pl.col("ice_thickness") + 300 * wrong.cast(pl.Float64))
     spoilt.write_parquet(folder.points)
-    for member in ("along_track", "segments"):
-        folder.scores(member).unlink()
     (found,) = score_members(folder, ["sparker"])["sparker"]
     scores = pl.read_parquet(found)
     assert scores["point_id"].equals(points["point_id"])

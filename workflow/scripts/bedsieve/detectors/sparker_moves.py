@@ -42,22 +42,22 @@ def move(x, inspected, reference, a, mu, sigma, softmax, ridge, candidates):  # 
     int
         The kernel that moved, -1 if none did.
     """
-    weight = inspected.sum() / reference.sum()
+    weighted = inspected.sum() / reference.sum() * reference
     k = np.empty((a.size, x.shape[1]))
     for i in range(a.size):
         _kernel(x, mu[i], sigma, k[i])
-    everyone = np.ones(a.size, np.bool_)
-    full = _loss(inspected, weight * reference, _ratio(k, a, everyone, softmax))
+    used = np.ones(a.size, np.bool_)
+    full = _loss(inspected, weighted, _ratio(k, a, used, softmax))
     worth = np.empty(a.size)
     for i in range(a.size):
-        everyone[i] = False
-        without = _loss(inspected, weight * reference, _ratio(k, a, everyone, softmax))
-        everyone[i] = True
+        used[i] = False
+        without = _loss(inspected, weighted, _ratio(k, a, used, softmax))
+        used[i] = True
         worth[i] = without - full - ridge * a[i] * a[i]
     idle = np.argmin(worth)
-    everyone[idle] = False
+    used[idle] = False
     place = _most_promising(
-        x, inspected, weight * reference, k, a, everyone, sigma, softmax, ridge, candidates, worth[idle]
+        x, inspected, weighted, k, a, used, sigma, softmax, ridge, candidates, worth[idle]
     )  # fmt: skip
     if place < 0:
         return -1
@@ -68,11 +68,11 @@ def move(x, inspected, reference, a, mu, sigma, softmax, ridge, candidates):  # 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def _most_promising(  # type: ignore[no-untyped-def]
-    x, inspected, reference, k, a, used, sigma, softmax, ridge, candidates, worth
+    x, inspected, weighted, k, a, used, sigma, softmax, ridge, candidates, worth
 ):
     """The candidate that promises most, at least `worth` and more than nothing; -1 if there is none."""
     f = _ratio(k, a, used, softmax)
-    expected = reference * np.exp(f)
+    expected = weighted * np.exp(f)
     surplus = inspected - expected
     others = np.zeros(f.size)
     for i in range(a.size):
@@ -125,6 +125,6 @@ def _ratio(k, a, used, softmax):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _loss(inspected, expected, f):  # type: ignore[no-untyped-def]
-    """The loss without penalties; `expected` is the weighted reference."""
-    return (expected * (np.exp(f) - 1.0) - inspected * f).sum()
+def _loss(inspected, weighted, f):  # type: ignore[no-untyped-def]
+    """The loss without penalties."""
+    return (weighted * (np.exp(f) - 1.0) - inspected * f).sum()

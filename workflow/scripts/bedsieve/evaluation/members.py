@@ -178,9 +178,6 @@ def _local_entropy(folder: TileFolder) -> None:
 def _sparker(folder: TileFolder) -> None:
     from bedsieve.detectors.sparker_tile import score_tile
 
-    for member in ("along_track", "segments"):  # whose residuals it looks at
-        if not folder.scores(member).exists():
-            SCORERS[member](folder)
     score_tile(
         folder.points,
         folder.scores("along_track"),
@@ -206,6 +203,14 @@ SCORERS: dict[str, Scorer] = {
 }
 """How each member scores a tile folder."""
 
+READS: dict[str, tuple[str, ...]] = {"sparker": ("along_track", "segments")}
+"""Detectors whose score tables a member looks at."""
+
+
+def with_what_they_read(members: Sequence[str]) -> list[str]:
+    """The members, each once and behind the detectors whose tables it reads."""
+    return list(dict.fromkeys(n for member in members for n in (*READS.get(member, ()), member)))
+
 
 def score_members(folder: TileFolder, members: Sequence[str]) -> dict[str, list[Path]]:
     """Score a tile folder with each member; returns their tables as `ensemble.combine` takes them.
@@ -219,6 +224,6 @@ def score_members(folder: TileFolder, members: Sequence[str]) -> dict[str, list[
         if member not in SCORERS:
             known = ", ".join(SCORERS)
             raise ConfigError(f"evaluation: {member} cannot score a tile folder. Known: {known}.")
-    for member in members:
+    for member in with_what_they_read(members):
         SCORERS[member](folder)
     return {member: [folder.scores(member)] for member in members}
