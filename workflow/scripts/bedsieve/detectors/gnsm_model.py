@@ -33,7 +33,7 @@ from bedsieve.errors import BedsieveError
 from bedsieve.files import replacing, write_json
 
 NETWORK, MIXTURE, CODING = "network.safetensors", "mixture.safetensors", "coding.json"
-_CHUNK = 8192
+_CHUNK = 2048  # rows whose hidden layers stay near the processor
 Floats = npt.NDArray[np.float64]
 
 
@@ -237,8 +237,7 @@ def _score(
     net: ScoreNetwork, x: Tensor, present: Tensor, sizes: tuple[int, ...], noise: Noise, level: int
 ) -> Tensor:
     """Score at x (n, places), shape as x; `present` (n, numbers) says which numbers are known."""
-    everywhere = torch.full((len(x),), level, device=x.device)
-    found = net(x, noise.temperature, everywhere)
+    found = net(x, noise.temperature, level)
     of_categories, of_numbers = torch.split(found, [sum(sizes), present.shape[1]], 1)
     return torch.cat(
         [

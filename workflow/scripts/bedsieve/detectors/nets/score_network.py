@@ -47,10 +47,12 @@ class ResidualBlock(nn.Module):
         self.film = nn.Linear(embedding, 2 * width)
         self.second = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, levels: Tensor, which: Tensor) -> Tensor:
-        """(n, width) of x (n, width), embedded levels (levels, embedding) and each row's (n,)."""
+    def forward(self, x: Tensor, levels: Tensor, which: Tensor | int) -> Tensor:
+        """(n, width) of x (n, width), embedded levels (levels, embedding) and each row's (n,) or all rows' one."""
         # Few levels, many rows: the levels are worked out once and handed out.
-        scale, shift = nn.functional.embedding(which, self.film(levels)).chunk(2, 1)
+        film = self.film(levels)
+        mine = film[which] if isinstance(which, int) else nn.functional.embedding(which, film)
+        scale, shift = mine.chunk(2, -1)
         hidden = self.first(nn.functional.gelu(self.norm(x)))
         out: Tensor = x + self.second(hidden * (1 + scale) + shift)
         return out
@@ -75,8 +77,8 @@ class ScoreNetwork(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, places)
 
-    def forward(self, x: Tensor, temperature: Tensor, which: Tensor) -> Tensor:
-        """(n, places) of x (n, places), the λ of the levels (levels,) and each row's level (n,)."""
+    def forward(self, x: Tensor, temperature: Tensor, which: Tensor | int) -> Tensor:
+        """(n, places) of x (n, places), the λ of the levels (levels,) and each row's level (n,) or all rows' one."""
         levels = self.level(temperature[:, None])
         hidden = self.entry(x)
         for block in self.blocks:
