@@ -422,3 +422,14 @@ def test_resolution_is_read_off_the_values() -> None:
     assert resolution(np.round(h)) == 1.0
     assert resolution(np.round(h, 1)) == 0.1
     assert resolution(h) == 0.01
+
+
+@pytest.mark.parametrize("thickness", [2.5e4, 2.3e5, 1e6, 1e30])
+def test_no_thickness_is_too_absurd_to_be_judged(thickness: float) -> None:
+    rng = np.random.default_rng(6)
+    noise = rng.normal(0, 3, 60)
+    spike = np.where(np.arange(60) == 30, thickness, 0.0)
+    bad = _chain(noise + spike, 1500 + noise + spike, 2, 20_000)
+    assert np.isfinite(bad).all()
+    assert bad[30] > 10
+    assert (np.delete(bad, 30) < 0).all()
