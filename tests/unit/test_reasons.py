@@ -125,3 +125,12 @@ def test_how_sure_the_network_is_of_a_point_and_of_those_like_it() -> None:
         "the graph network is more sure of it than of the known points most like it (entropy 0.1 "
         "against 0.3) (local_entropy score 0.02)",
     ]
+
+
+def test_an_absurd_length_is_said_in_few_words() -> None:
+    frame = pl.DataFrame(
+        {"score_along_track": [0.99, 0.99], "along_track.residual": [1e30, -998_499.0]}
+    )
+    assert [text.split(" than")[0] for text in reasons(frame)] == [
+        "over 1000000 m thicker", "998499 m thinner",
+    ]  # fmt: skip

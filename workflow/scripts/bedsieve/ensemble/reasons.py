@@ -22,6 +22,9 @@ BROKEN = 0.5
 """Evidence from which a physical law counts as broken, as in `detectors.physics_laws`."""
 
 
+_LONGEST = 1_000_000  # m: an absurd thickness has no figures worth reading
+
+
 @dataclass(frozen=True)
 class Phrase:
     """What one detector's evidence means.
@@ -40,9 +43,10 @@ class Phrase:
 
 
 def metres(value: pl.Expr) -> pl.Expr:
-    """An unsigned length in words: ``187 m``, and ``3.4 m`` below 10 m."""
+    """An unsigned length in words: ``187 m``, ``3.4 m`` below 10 m, and ``over 1000000 m`` from there on."""
     size = value.abs()
-    whole = size.round(0).cast(pl.Int64).cast(pl.String)
+    whole = size.clip(upper_bound=_LONGEST).round(0).cast(pl.Int64).cast(pl.String)
+    whole = pl.when(size > _LONGEST).then("over " + whole).otherwise(whole)
     return pl.when(size < 9.95).then(size.round(1).cast(pl.String)).otherwise(whole) + " m"
 
 
