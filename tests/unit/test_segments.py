@@ -424,7 +424,7 @@ def test_resolution_is_read_off_the_values() -> None:
     assert resolution(h) == 0.01
 
 
-@pytest.mark.parametrize("thickness", [2.5e4, 2.3e5, 1e6, 1e30])
+@pytest.mark.parametrize("thickness", [2.5e4, 2.3e5, 1e6, 1e30, 1e300])
 def test_no_thickness_is_too_absurd_to_be_judged(thickness: float) -> None:
     rng = np.random.default_rng(6)
     noise = rng.normal(0, 3, 60)

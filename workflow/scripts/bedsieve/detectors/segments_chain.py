@@ -39,6 +39,7 @@ _RARE = 1e-5  # share of honest steps that no scale explains (ours)
 _RARE_SCALE = 150.0  # m
 _BROAD = 300.0  # m, of an error with no constant size
 _FARTHEST = 5_000.0  # m, more than any ice: a step beyond it counts as this much, or no state would explain it
+_ABSURD = 1e6  # m: squares of larger residuals would leave the range of numbers
 _TOLERANCE = 0.12  # how much the offset of a run may vary, as a share of it
 _STEP_TOLERANCE = 0.2
 _MEMORY = 250.0  # m over which residuals repeat the same error
@@ -201,11 +202,11 @@ def posterior(residual, sigma, lines, step, scale, gap, equal, p_equal, first, c
     """
     n = residual.size
     log_odds, offset, flat = np.zeros(n), np.zeros(n), np.zeros(n)
-    steps = np.clip(step, -_FARTHEST, _FARTHEST)
+    steps, apart = np.clip(step, -_FARTHEST, _FARTHEST), np.clip(residual, -_ABSURD, _ABSURD)
     for t in prange(first.size - 1):
         begin, end = np.int64(first[t]), np.int64(first[t + 1])
         if end > begin:
-            _track(residual, sigma, lines, steps, scale, gap, equal, p_equal, begin, end, chunk,
+            _track(apart, sigma, lines, steps, scale, gap, equal, p_equal, begin, end, chunk,
                    log_odds, offset, flat)  # fmt: skip
     return log_odds, offset, flat
 
