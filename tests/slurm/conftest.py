@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.workflow.conftest import ROOT, Project, environment
 from tests.workflow.small_region import BASE, make_region
 
 PATIENCE = 3000  # seconds; a busy machine makes a run of minutes take long
+STALLED = 200  # seconds with an empty queue; the plugin looks every three minutes at the latest
 _ROWS = pytest.StashKey[list[tuple[str, ...]]]()
 _HEAD = ("fault", "submissions, by final state", "computed twice", "same files")
 
@@ -117,12 +119,22 @@ class OnSlurm:
         )
 
     def finish(self, process: subprocess.Popen[str]) -> str:
-        """Wait for a run, which must end well; its output."""
-        try:
-            said, _ = process.communicate(timeout=PATIENCE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
+        """Wait for a run, which must end well and not outlive SLURM's last job by much; its output."""
+        began = busy = time.monotonic()
+        submitted = False
+        while True:
+            try:
+                said, _ = process.communicate(timeout=5)
+                break
+            except subprocess.TimeoutExpired:
+                now = time.monotonic()
+                queued = in_queue()
+                submitted = submitted or queued
+                busy = now if queued or not submitted else busy
+                if now - busy > STALLED or now - began > PATIENCE:
+                    process.kill()
+                    said, _ = process.communicate()
+                    pytest.fail(f"Snakemake waits for what SLURM does not have:\n{said[-6000:]}")
         assert process.returncode == 0, said[-6000:]
         return said
 
@@ -153,6 +165,14 @@ class OnSlurm:
         """Wait for the first job to run; job and node."""
         wait(self.running, "a job to run", PATIENCE)
         return self.running()[0]
+
+
+def in_queue() -> bool:
+    """Whether SLURM has jobs that have not ended, or cannot be asked now."""
+    try:
+        return bool(output("squeue", "-h", "-o", "%A").split())
+    except RuntimeError:
+        return True
 
 
 NOT_UP = 77  # exit status; .ci/run knows it
@@ -223,11 +243,11 @@ def half_done(here: OnSlurm) -> OnSlurm:
 
 @pytest.fixture
 def tell(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """Put a row into the table that is printed at the end, once a test has found the same files."""
+    """Put a row into the table that is printed at the end, once a test has found the same files, made once."""
 
-    def add(fault: str, on: OnSlurm, again: str = "nothing") -> None:
+    def add(fault: str, on: OnSlurm) -> None:
         states = [row.state.split()[0] for row in on.rows()]
         counts = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
-        request.config.stash[_ROWS].append((fault, counts, again, "yes"))
+        request.config.stash[_ROWS].append((fault, counts, "nothing", "yes"))
 
     return add
