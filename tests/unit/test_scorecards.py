@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +23,10 @@ from bedsieve.detectors.sparker_survey import (
     write_scorecard,
     write_toys,
 )
+from bedsieve.ensemble.combine import member_scores
 from bedsieve.errors import BedsieveError, InputError
 from bedsieve.products.scorecards import COLUMNS, scorecards
+from tests.unit.test_sparker import undrawn
 
 SETTINGS = ScorecardSettings(
     inspected=300,
@@ -75,8 +79,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def card(folder: Path, survey_no: int) -> tuple[dict[str, object], pl.DataFrame, pl.DataFrame]:
-    paths = [folder / "residuals.parquet"]
+def card(
+    folder: Path, survey_no: int, names: Sequence[str] = ("residuals.parquet",)
+) -> tuple[dict[str, object], pl.DataFrame, pl.DataFrame]:
+    paths = [folder / name for name in names]
     out = folder / str(survey_no)
     kept = {"settings": SETTINGS, "seed": survey_no}
     write_sample(paths, folder / "model", out / "sample.parquet", survey_no=survey_no, **kept)
@@ -175,7 +181,8 @@ def test_standards_are_robust_and_forgive_what_is_missing() -> None:
 def test_residuals_of_a_tile_join_what_stands_already(tmp_path: Path) -> None:
     ids = pl.Series("point_id", [7, 8, 9], dtype=pl.UInt64)
     place = {"survey_no": [1, 1, 2], "east": [0.0, 1.0, 2.0], "north": [0.0, 0.0, 0.0]}
-    pl.DataFrame({"point_id": ids, **place}).write_parquet(tmp_path / "points.parquet")
+    points = pl.DataFrame({"point_id": ids, **place}).cast({"survey_no": pl.UInt32})
+    points.write_parquet(tmp_path / "points.parquet")
     pl.DataFrame({"point_id": ids[:2], "residual": [10.0, np.nan]}).write_parquet(
         tmp_path / "a.parquet"
     )
@@ -214,8 +221,10 @@ def test_residuals_of_a_tile_join_what_stands_already(tmp_path: Path) -> None:
     assert table["neighbour"].to_list() == [3.0, None, -0.5]
     assert table["crossing"].to_list() == [15.0, None, -15.0]
     assert table["seed"].to_list() == [True, False, False]
-    with pytest.raises(BedsieveError, match="survey number 5"):
-        residuals.of_survey([tmp_path / "residuals.parquet"], 5)
+    # A survey without a point of its own, in its tiles or without any tile.
+    for paths in ([tmp_path / "residuals.parquet"], []):
+        none = residuals.of_survey(paths, 5)
+        assert (none.height, none.schema) == (0, table.schema)
 
 
 def test_a_survey_smaller_than_its_kernels_is_told_and_stops_nothing(
@@ -241,6 +250,46 @@ def test_a_survey_smaller_than_its_kernels_is_told_and_stops_nothing(
         assert table["fdr_bh"].is_null().sum() == 2
         assert table["fdr_by"].tail(2).is_null().all()
         assert table.height == len(chosen)
+
+
+@pytest.mark.parametrize("names", [["residuals.parquet"], []], ids=["merged away", "no tile"])
+def test_a_survey_without_a_point_has_a_card_that_says_so(made: Path, names: list[str]) -> None:
+    told, kernels, scores = card(made, 6, names)
+    wanted = dict.fromkeys(("points", "judged", "inspected", "reference", "surplus_share"), 0)
+    assert told | wanted == told
+    assert (told["p_value"], told["excess"]) == (None, None)
+    card(made, BAD)
+    full = pl.read_parquet(made / str(BAD) / "scores.parquet")
+    assert (scores.height, scores.schema) == (0, full.schema)
+    both = [made / str(number) for number in (6, BAD)]
+    table = scorecards(
+        [folder / "scorecard.json" for folder in both],
+        pl.concat([kernels, pl.read_parquet(both[1] / "kernels.parquet")]),
+    )
+    assert table["survey"].to_list() == [f"SURVEY_{BAD}", "SURVEY_6"]
+    assert table["fdr_bh"].is_null().to_list() == [False, True]
+    # A tile's other points still find their scores beside the empty table.
+    tables = [folder / "scores.parquet" for folder in both]
+    found = member_scores("sparker", full["point_id"].to_numpy(), tables)
+    assert np.array_equal(found, full["score"].to_numpy(), equal_nan=True)
+
+
+def test_seeds_of_which_next_to_none_is_unusual_stop_nothing(tmp_path: Path) -> None:
+    calm = np.zeros((60_300, 3))
+    calm[300 + undrawn(60_000)] = 3.0
+    ids = np.arange(len(calm), dtype=np.uint64)
+    pl.DataFrame(
+        {
+            "point_id": ids,
+            "inspected": ids < 300,
+            **{name: calm[:, at] for at, name in enumerate(residuals.FEATURES)},
+        }
+    ).write_parquet(tmp_path / "sample.parquet")
+    one = replace(SETTINGS, toys=2, batches=1, fit=replace(SETTINGS.fit, steps=10))
+    write_toys(
+        tmp_path / "sample.parquet", tmp_path / "toys.parquet", batch=0, settings=one, seed=0
+    )
+    assert np.isfinite(pl.read_parquet(tmp_path / "toys.parquet").to_numpy()).all()
 
 
 def test_a_fit_without_a_kernel_that_counts_has_an_empty_table() -> None:

@@ -114,6 +114,12 @@ def test_the_width_shrinks_and_then_stays() -> None:
     assert SparkerSettings(steps=100, checkpoints=5).marks().tolist() == [20, 40, 59, 79, 99]
 
 
+def undrawn(n: int) -> int:
+    """A row of n that is in no pair of those that the first width is measured on."""
+    pairs = np.random.default_rng(0).integers(0, n, (2, 20_000))
+    return int(np.setdiff1d(np.arange(n), pairs)[0])
+
+
 def test_the_first_width_is_the_median_distance() -> None:
     X = np.random.default_rng(0).normal(size=(150, 2))
     pairs = [np.hypot(*(a - b)) for a, b in itertools.combinations(X, 2)]
@@ -123,6 +129,13 @@ def test_the_first_width_is_the_median_distance() -> None:
     assert first_width(mostly_equal) == 3.0
     with pytest.raises(BedsieveError, match="nothing to compare"):
         first_width(np.ones((10, 2)))
+    # Of 60,000 points one differs, and none of the pairs that are drawn holds it.
+    calm = np.zeros((60_000, 1))
+    calm[undrawn(60_000)] = 3.0
+    with pytest.raises(BedsieveError, match="nothing to compare"):
+        first_width(calm)
+    assert first_width(calm, alike=1.0) == 1.0
+    assert first_width(mostly_equal, alike=1.0) == 3.0
 
 
 def test_toys_depend_on_their_number_alone() -> None:

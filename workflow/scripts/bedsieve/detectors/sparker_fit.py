@@ -97,19 +97,31 @@ class Fits:
     kernels: list[Kernels]
 
 
-def first_width(X: Floats, seed: int = 0) -> float:
+def first_width(X: Floats, seed: int = 0, alike: float | None = None) -> float:
     """Median distance of pairs of points of X (n, d); of those apart where most coincide.
+
+    The pairs are a random few, so that they may all coincide although some points differ.
+
+    Parameters
+    ----------
+    X : ndarray of float64, shape (n, d)
+    seed : int
+        Of the pairs.
+    alike : float, optional
+        What to return where the points of each pair coincide.
 
     Raises
     ------
     BedsieveError
-        If all points coincide.
+        If the points of each pair coincide and `alike` is not given.
     """
     one, other = np.random.default_rng(seed).integers(0, X.shape[0], (2, _PAIRS))
     distance = np.sqrt(((X[one] - X[other]) ** 2).sum(axis=1))[one != other]
     if distance.size and np.median(distance) > 0:
         return float(np.median(distance))
     apart = distance[distance > 0]
+    if apart.size == 0 and alike is not None:
+        return alike
     if apart.size == 0:
         raise BedsieveError("All points have the same features: there is nothing to compare.")
     return float(np.median(apart))

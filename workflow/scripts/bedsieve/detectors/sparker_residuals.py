@@ -16,10 +16,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bedsieve.detectors.sparker_kernels import Floats
-from bedsieve.errors import BedsieveError
 from bedsieve.files import write_parquet
 
 FEATURES = ("track", "neighbour", "crossing")
+SCHEMA = {
+    "point_id": pl.UInt64, "survey_no": pl.UInt32, "east": pl.Float64, "north": pl.Float64,
+    **dict.fromkeys(FEATURES, pl.Float32), "noise_m": pl.Float32, "seed": pl.Boolean,
+}  # fmt: skip
+"""Of `write_residuals`."""
 USUAL = 4.0
 """Residuals up to so many standard deviations are one place, 0 (ours): how noise is shaped within them
 differs between surveys (where lines are sparse, say), and is no error."""
@@ -142,19 +146,17 @@ def back(centre: Floats, standard: Mapping[str, tuple[float, float]]) -> dict[st
 def of_survey(paths: Sequence[str | Path], survey_no: int) -> pl.DataFrame:
     """Residuals of a survey from its tiles, by point_id.
 
-    Raises
-    ------
-    BedsieveError
-        If the survey has no point there.
+    None, with the same columns, of a survey that has no point of its own: its file has no usable one, and
+    so no tile (`paths` is empty), or all of them were merged into points of other surveys.
     """
-    table = (
+    if not paths:
+        return pl.DataFrame(schema=SCHEMA)
+    return (
         pl.scan_parquet([Path(path) for path in paths])
         .filter(pl.col("survey_no") == survey_no)
         .collect()
+        .sort("point_id")
     )
-    if table.height == 0:
-        raise BedsieveError(f"{paths[0]}: no residuals of survey number {survey_no}.")
-    return table.sort("point_id")
 
 
 def roughness(noise_m: pl.Series, edges: Sequence[float]) -> NDArray[np.int64]:

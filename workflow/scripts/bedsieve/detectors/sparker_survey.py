@@ -103,7 +103,7 @@ def write_toys(
 ) -> None:
     """Make the toys of a batch: every `batches`-th, from number `batch` on. One row a toy.
 
-    Of a survey that is too small for the kernels t is NaN.
+    Of a survey on which no kernel can be fitted t is NaN.
     """
     drawn = read_sample(sample_path)
     numbers = range(batch, settings.toys, settings.batches)
@@ -143,7 +143,7 @@ def write_scorecard(
     sample_path, toy_paths, residual_paths : path-like, or sequences of them
     card_path : path-like
         JSON: survey, survey_no, points, judged, inspected, reference, toys, p_value and excess (null
-        where the survey has fewer points to inspect than there are kernels), surplus_share.
+        where no kernel was fitted: see `point_scores`), surplus_share.
     kernels_path : path-like
         A row a kernel: `describe`.
     scores_path : path-like
@@ -190,8 +190,8 @@ def fit_sample(drawn: Sample, settings: ScorecardSettings, seed: int) -> Fits | 
 
 
 def _first_width(pool: Floats) -> float:
-    """First width; where no seed is beyond the usual, a unit of the logarithmic scale."""
-    return first_width(pool) if (pool != pool[0]).any() else 1.0
+    """First width; where (next to) no seed is beyond the usual, a unit of the logarithmic scale."""
+    return first_width(pool, alike=1.0)
 
 
 def point_scores(kernels: Kernels, point_id: pl.Series, X: Floats) -> pl.DataFrame:
@@ -201,8 +201,8 @@ def point_scores(kernels: Kernels, point_id: pl.Series, X: Floats) -> pl.DataFra
     -------
     DataFrame
         point_id; score = max(f, 0) (f32; at most 1, as amplitudes are); code where it is NaN:
-        ``short_track`` (no residual along the track) or ``few_points`` (no kernel was fitted, since
-        the survey has fewer points than kernels); feature (null where the score is 0).
+        ``short_track`` (no residual along the track) or ``few_points`` (no kernel was fitted: fewer
+        points to inspect than kernels, or no seed like the survey); feature (null where the score is 0).
     """
     if kernels.amplitude.size == 0:
         return pl.DataFrame({"point_id": point_id}).with_columns(
