@@ -106,6 +106,19 @@ def test_an_empty_tile_gives_an_empty_table(tmp_path: Path) -> None:
     }
 
 
+def test_weights_of_others_change_nothing(tmp_path: Path) -> None:
+    tile = points(tmp_path / "points.parquet", [1, 2])
+    members = {}
+    for name, scores in (("along_track", [0.2, 0.4]), ("gnn", [0.8, 0.6])):
+        members[name] = [table(tmp_path / f"{name}.parquet", [1, 2], scores)]
+    found = []
+    for weights in ({"gnn": 3.0}, {"gnn": 3.0, "segments": 16.0}):
+        combine(tile, members, tmp_path / "out.parquet", 0.7, weights)
+        found.append(pl.read_parquet(tmp_path / "out.parquet"))
+    assert found[0].equals(found[1])
+    assert found[0]["score"].to_list() == pytest.approx([0.65, 0.55])
+
+
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
@@ -115,7 +128,6 @@ def test_an_empty_tile_gives_an_empty_table(tmp_path: Path) -> None:
             "member gnn has no score table",
         ),
         ({"members": {}}, ConfigError, "no member"),
-        ({"weights": {"pca": 1.0}}, ConfigError, "pca, which is no member"),
         ({"weights": {"along_track": 0.0}}, ConfigError, "must be above 0"),
         ({"members": {"gnn": ["other"]}}, BedsieveError, "gnn hold none of the tile's points"),
         ({"members": {"gnn": ["wild"]}}, BedsieveError, "outside 0 to 1"),

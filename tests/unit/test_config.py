@@ -66,6 +66,10 @@ def test_reference_is_up_to_date() -> None:
             {"ensemble": {"members": ["along_trak"]}},
             ["'along_trak' at ensemble.members.0 is unknown", "Did you mean 'along_track'?"],
         ),
+        (
+            {"ensemble": {"weights": {"segmants": 4}}},
+            ["'segmants' at ensemble.weights is unknown", "Did you mean 'segments'?"],
+        ),
         ({"ensemble": {"threshold": 1.5}}, ["ensemble.threshold = 1.5", "maximum"]),
         ({"paths": {"results": "/scratch/x"}}, ["paths.results", "Must be relative"]),
         ({"graph": {"hops": 2}}, ["graph.hops = 2", "3 layers", "leave gnn out"]),

@@ -226,3 +226,9 @@ def test_the_folder_is_named_after_what_is_learnt() -> None:
         settings(members=["good"]),
     ]
     assert len({other.key for other in others} | {settings().key}) == 6
+
+
+def test_a_weight_of_no_member_says_nothing() -> None:
+    weighted = settings(weights={"good": 2, "segments": 16})
+    assert weighted == settings(weights={"good": 2})
+    assert settings(weights={"segments": 16}) == settings(weights="equal")

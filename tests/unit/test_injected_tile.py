@@ -109,7 +109,7 @@ def test_judged_tile_has_all_scores_and_leaves_no_scratch(tile: TileFolder, tmp_
 def test_weights_of_absent_members_do_not_stop_the_ablation(
     tile: TileFolder, tmp_path: Path
 ) -> None:
-    one = settings(members=["segments"], weights={"segments": 4})
+    one = settings(members=["segments"], weights={"segments": 4, "pca": 2})
     judge_tile(tile, tmp_path / "one.parquet", one, seed=1)
     judged = pl.read_parquet(tmp_path / "one.parquet")
     assert judged["score_ensemble"].equals(judged["score_segments"], check_names=False)
@@ -119,7 +119,8 @@ def test_weights_of_absent_members_do_not_stop_the_ablation(
 def test_a_detector_beside_the_members_changes_nothing_but_its_own_columns(
     tile: TileFolder, tmp_path: Path
 ) -> None:
-    alone = settings(members=["segments"])
+    # A weight counts from when its detector is a member.
+    alone = settings(members=["segments"], weights={"along_track": 9})
     judge_tile(tile, tmp_path / "alone.parquet", alone, seed=1)
     judge_tile(tile, tmp_path / "more.parquet", replace(alone, beside=["along_track"]), seed=1)
     before, after = (pl.read_parquet(tmp_path / f"{name}.parquet") for name in ("alone", "more"))

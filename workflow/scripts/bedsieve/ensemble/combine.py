@@ -50,7 +50,7 @@ def combine(
     threshold : float
         Points that score at least this are flagged.
     weights : mapping of str to float, optional
-        Weight of a member in the mean, 1 where not given.
+        Weight of a member in the mean, 1 where not given; others than the members' are not looked at.
     phrases : mapping of str to Phrase
         What the members' evidence means in words.
     inputs : mapping of str to callable, optional
@@ -69,7 +69,7 @@ def combine(
     Raises
     ------
     ConfigError
-        If a member has no table at all, or a weight is not positive or names no member.
+        If a member has no table at all, or a weight that is not positive.
     BedsieveError
         If a member's tables hold none of the points, or scores outside 0 to 1.
     """
@@ -143,18 +143,14 @@ def _checked_weights(
                 f"ensemble: the configured member {member} has no score table. "
                 "Run its detector, or take it out of ensemble.members."
             )
-    for member, weight in weights.items():
-        if member not in members:
+    weight = np.array([float(weights.get(member, 1.0)) for member in members])
+    for member, value in zip(members, weight, strict=True):
+        if not value > 0:
             raise ConfigError(
-                f"ensemble: a weight is given for {member}, which is no member. "
-                "Add it to ensemble.members, or take the weight out."
-            )
-        if not weight > 0:
-            raise ConfigError(
-                f"ensemble: the weight of {member} is {weight}; it must be above 0. "
+                f"ensemble: the weight of {member} is {value:g}; it must be above 0. "
                 "To leave a member out, take it out of ensemble.members."
             )
-    return np.array([float(weights.get(member, 1.0)) for member in members])
+    return weight
 
 
 def member_scores(

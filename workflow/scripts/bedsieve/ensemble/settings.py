@@ -24,7 +24,7 @@ class EnsembleSettings:
     ----------
     members : tuple of str
     weights : dict of str to float, or ``"learned"``
-        1 where not given.
+        Of members only, 1 where not given.
     inputs : str
         ``score``, ``rank`` or ``probability``.
     threshold : float
@@ -44,11 +44,19 @@ class EnsembleSettings:
 
     @classmethod
     def from_config(cls, section: Mapping[str, Any]) -> EnsembleSettings:
-        """From the configuration's section `ensemble`."""
-        weights = section["weights"]
+        """From the configuration's section `ensemble`.
+
+        A weight of a detector that is no member says nothing: an overlay can name fewer members, but it
+        cannot take a weight out, since Snakemake merges mappings.
+        """
+        members, weights = tuple(section["members"]), section["weights"]
+        if weights == EQUAL:
+            weights = {}
+        elif weights != LEARNED:
+            weights = {name: weight for name, weight in weights.items() if name in members}
         return cls(
-            members=tuple(section["members"]),
-            weights={} if weights == EQUAL else weights,
+            members=members,
+            weights=weights,
             inputs=section["inputs"],
             threshold=section["threshold"],
             fdr=section["fdr"],

@@ -242,7 +242,6 @@ def _combined(
     settings = EnsembleSettings.from_config(ensemble)
     frozen = folder.models / "ensemble" / settings.key if settings.learns else None
     mix = mix_of(settings, folder.tile, frozen)
-    weights = {name: weight for name, weight in mix.weights.items() if name in tables}
     out = folder.path / "ensemble.parquet"
-    combine(folder.points, tables, out, mix.threshold, weights, inputs=mix.inputs)
+    combine(folder.points, tables, out, mix.threshold, mix.weights, inputs=mix.inputs)
     return pl.read_parquet(out)
