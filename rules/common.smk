@@ -5,6 +5,7 @@ from bedsieve.benchmarks import methods as benchmark_methods
 from bedsieve.code_digest import code_digest
 from bedsieve.ensemble.settings import EnsembleSettings
 from bedsieve.detectors.pegasus_files import MANIFOLD_FILES
+from bedsieve.detectors.sparker_seed import survey_seed
 from bedsieve.evaluation.members import with_what_they_read
 from bedsieve.plan import megabytes, minutes, network_jobs, threads_for
 
@@ -47,8 +48,8 @@ def untrained(detector):
 
 
 def sparker_seed(survey):
-    """Seed of a survey's sample, toys and fit: its own, and the same in every run."""
-    return 1000 * PLAN.surveys[survey].survey_no + config["models"]["seed"]
+    """Seed of a survey's sample, toys and fit, by its name."""
+    return survey_seed(PLAN.surveys[survey].survey_no, config["models"]["seed"])
 
 
 def everything(wildcards):

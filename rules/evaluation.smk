@@ -34,6 +34,8 @@ rule injected_tile:
         runtime=tile_minutes(2_000),
     params:
         code=code("injected_tile.py", "evaluation"),
+        seed=lambda wildcards: int(wildcards.seed),
+        models_seed=config["models"]["seed"],
         tile_size=config["region"]["tile_size"],
         reach=PLAN.reach,
         models=model_version,

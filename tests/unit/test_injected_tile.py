@@ -174,9 +174,12 @@ def test_every_member_that_the_schema_knows_can_score_a_tile_folder() -> None:
     assert set(SCORERS) == set(known)
 
 
-def test_sparker_fits_each_survey_of_a_tile_from_the_tables_that_it_needs(tile: TileFolder) -> None:
+def test_sparker_fits_each_survey_of_a_tile_from_the_tables_that_it_needs(
+    tile: TileFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from bedsieve.config import schema
-    from bedsieve.detectors.sparker_reference import train_reference
+    from bedsieve.detectors import sparker_tile
+    from bedsieve.detectors.sparker_reference import sample, train_reference
     from bedsieve.detectors.sparker_residuals import residual_table
     from bedsieve.evaluation.injected_tile import _rebuild
 
@@ -198,7 +201,16 @@ def test_sparker_fits_each_survey_of_a_tile_from_the_tables_that_it_needs(tile: 
     train_reference([folder.path / "residuals.parquet"], folder.models / "sparker", version="v")
     spoilt = points.with_columns(pl.col("ice_thickness") + 300 * wrong.cast(pl.Float64))
     spoilt.write_parquet(folder.points)
-    (found,) = score_members(folder, ["sparker"])["sparker"]
+    seeds = []
+
+    def drawn(*survey: object, seed: int, **wanted: object) -> object:
+        seeds.append(seed)
+        return sample(*survey, seed=seed, **wanted)
+
+    monkeypatch.setattr(sparker_tile, "sample", drawn)
+    (found,) = score_members(replace(folder, seed=5), ["sparker"])["sparker"]
+    # A survey's own seed, and that of the models: as in a usual run.
+    assert seeds == [1000 * number + 5 for number in sorted(points["survey_no"].unique())]
     scores = pl.read_parquet(found)
     assert scores["point_id"].equals(points["point_id"])
     assert scores.columns == ["point_id", "score", "code", "feature"]

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import polars as pl
 import pytest
 import torch
 
+from bedsieve.detectors.gnn_model import GnnModel
 from bedsieve.detectors.gnn_version import train_gnn
 from bedsieve.detectors.local_entropy import PassMean, entropy, local_z, score_of_z, shrunk_z
 from bedsieve.detectors.local_entropy_model import LocalEntropyModel
@@ -23,6 +25,8 @@ from bedsieve.detectors.nets.inference import infer
 from bedsieve.detectors.nets.monte_carlo import infer_passes
 from bedsieve.detectors.nets.sampling import NeighbourSampler
 from bedsieve.errors import BedsieveError, ConfigError, InputError
+from bedsieve.evaluation.members import TileFolder, score_members
+from bedsieve.files import sha256_of
 from bedsieve.products.local_entropy_calibration import (
     calibration_table,
     draw_calibration,
@@ -293,6 +297,33 @@ def test_tiled_equals_untiled(made, tmp_path: Path) -> None:
         np.testing.assert_array_equal(one.point_id, two.point_id)
         np.testing.assert_allclose(one.latent, two.latent, atol=1e-5)
         np.testing.assert_allclose(one.entropy, two.entropy, atol=1e-5)
+
+
+def test_the_evaluation_scores_without_a_gpu_what_was_trained_on_one(
+    made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, _, tiles, folder = made
+    wanted = _score(tiles, folder, tmp_path / "s.parquet")
+    models = tmp_path / "models"
+    shutil.copytree(folder / "gnn", models / "gnn")
+    shutil.copytree(folder / "model", models / "local_entropy")
+    path = models / "gnn" / "manifest.json"
+    before = sha256_of(path)
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps(manifest | {"config": manifest["config"] | {"device": "gpu"}}))
+    other = models / "local_entropy" / "manifest.json"
+    other.write_text(other.read_text().replace(before, sha256_of(path)))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match=r"models\.device"):
+        GnnModel(models / "gnn")
+    found = []
+    for tile in tiles:
+        place = tile["points"].parent
+        at = TileFolder(place, "x0_y0", 1e6, 0.0, (), models, {})
+        made_of = score_members(at, ["gnn", "local_entropy"])
+        assert pl.read_parquet(made_of["gnn"][0])["score"].is_not_nan().all()
+        found.append(pl.read_parquet(made_of["local_entropy"][0]))
+    assert pl.concat(found).equals(wanted)
 
 
 def test_the_sparse_variant_is_an_option_of_the_version(made, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ with job(snakemake.log[0], snakemake.threads):
             surveys=tuple(map(Path, snakemake.input.surveys)),
             models=Path(params.models),
             settings=params.detectors,
+            seed=params.models_seed,
         ),
         snakemake.output[0],
         Settings(
@@ -28,5 +29,5 @@ with job(snakemake.log[0], snakemake.threads):
             beside=params.beside,
             mix=ErrorMix.from_dict(params.errors),
         ),
-        seed=int(snakemake.wildcards.seed),
+        seed=params.seed,
     )

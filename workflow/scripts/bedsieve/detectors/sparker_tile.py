@@ -15,6 +15,7 @@ import polars as pl
 
 from bedsieve.detectors import sparker_residuals as residuals
 from bedsieve.detectors.sparker_reference import load_reference, sample
+from bedsieve.detectors.sparker_seed import survey_seed
 from bedsieve.detectors.sparker_survey import (
     NO_KERNELS,
     ScorecardSettings,
@@ -32,6 +33,8 @@ def score_tile(
     model_dir: str | Path,
     out_path: str | Path,
     section: Mapping[str, Any],
+    *,
+    seed: int = 0,
 ) -> None:
     """Score a tile's points, survey by survey.
 
@@ -45,6 +48,8 @@ def score_tile(
         `sparker_survey.point_scores`, in the order of the points.
     section : mapping
         The configuration's `detectors.sparker`.
+    seed : int
+        The configuration's `models.seed`; a survey's sample and fit have their own, as in a usual run.
 
     Raises
     ------
@@ -57,11 +62,16 @@ def score_tile(
     )
     parts = []
     for number in table["survey_no"].unique().sort():
-        own, seed = table.filter(pl.col("survey_no") == number), 1000 * int(number)
+        own = table.filter(pl.col("survey_no") == number)
+        its_seed = survey_seed(int(number), seed)
         drawn = sample(
-            own, reference, inspected=settings.inspected, n_reference=settings.reference, seed=seed
+            own,
+            reference,
+            inspected=settings.inspected,
+            n_reference=settings.reference,
+            seed=its_seed,
         )
-        fitted = fit_sample(drawn, settings, seed)
+        fitted = fit_sample(drawn, settings, its_seed)
         kernels = fitted.kernels[0] if fitted else NO_KERNELS
         X = residuals.matrix(own, residuals.standards(own))
         parts.append(point_scores(kernels, own["point_id"], X))

@@ -34,6 +34,8 @@ class TileFolder:
         ``results/models/{version}``.
     settings : mapping of str to mapping
         The configuration's `detectors`.
+    seed : int
+        The configuration's `models.seed`.
     """
 
     path: Path
@@ -43,6 +45,7 @@ class TileFolder:
     surveys: tuple[Path, ...]
     models: Path
     settings: Mapping[str, Mapping[str, Any]]
+    seed: int = 0
 
     @property
     def points(self) -> Path:
@@ -75,6 +78,7 @@ class TileFolder:
 
 
 Scorer: TypeAlias = Callable[[TileFolder], None]
+_DEVICE = "cpu"  # the evaluation's jobs ask for no GPU, whatever the networks were trained on
 
 
 def _along_track(folder: TileFolder) -> None:
@@ -120,7 +124,12 @@ def _gnn(folder: TileFolder) -> None:
     from bedsieve.detectors.gnn_score import score_tile
 
     score_tile(
-        folder.points, folder.halo, folder.edges, folder.models / "gnn", folder.scores("gnn")
+        folder.points,
+        folder.halo,
+        folder.edges,
+        folder.models / "gnn",
+        folder.scores("gnn"),
+        device=_DEVICE,
     )
 
 
@@ -172,6 +181,7 @@ def _local_entropy(folder: TileFolder) -> None:
         folder.models / "local_entropy",
         folder.models / "gnn",
         folder.scores("local_entropy"),
+        device=_DEVICE,
     )
 
 
@@ -186,6 +196,7 @@ def _sparker(folder: TileFolder) -> None:
         folder.models / "sparker",
         folder.scores("sparker"),
         folder.settings["sparker"],
+        seed=folder.seed,
     )
 
 
