@@ -397,6 +397,21 @@ def test_files_in_and_out_with_crossovers(tmp_path: Path) -> None:
     assert runs["crossover_mistie_m"].to_list() == [111.0]
 
 
+def test_a_tile_without_points_has_tables_with_the_same_columns(tmp_path: Path) -> None:
+    paths = _files(tmp_path, _grid(), pl.lit(True))
+    tables = []
+    for name, limit in (("full", 1e9), ("empty", -1e9)):
+        for path in paths[:2]:
+            frame = pl.read_parquet(path)
+            frame.filter(pl.col("east") < limit).write_parquet(path)
+        out = (tmp_path / f"{name}_scores", tmp_path / f"{name}_runs")
+        score_tile_segments(*paths, *out, tile="x0_y0", tile_size=9000.0, halo_width=12_600)
+        tables.append([pl.read_parquet(path) for path in out])
+    for full, empty in zip(*tables, strict=True):
+        assert empty.height == 0
+        assert empty.schema == full.schema
+
+
 def test_a_run_across_the_border_is_seen_by_the_tiles_on_both_sides(tmp_path: Path) -> None:
     frame = _with_error(_grid(), 1, 5, 100, 180, pl.col("ice_thickness") + 110)
     crossovers = pl.read_parquet(_files(tmp_path, frame, pl.lit(True))[2])

@@ -1,9 +1,9 @@
 """Cross-track evidence of a tile: what the lines of all surveys say about each point of every other.
 
-In: a tile's points and halo. Out: per core point the thickness that other lines lead to expect, its
-standard deviation and their number. It is made by tile, since only a tile sees all surveys of a place;
-the detector itself then runs along whole tracks, by survey, and reads this of each tile that it crosses.
-The same point gets the same numbers in whatever tile it lies.
+In: a tile's points, and the halo around them. Out: per point the thickness that other lines lead to
+expect, its standard deviation and their number. It is made by tile, since only a tile sees all surveys of
+a place; the detector reads it along the tracks of the tile and of its window (`segments_tile`). The same
+point gets the same numbers in whatever tile it lies.
 """
 
 from __future__ import annotations

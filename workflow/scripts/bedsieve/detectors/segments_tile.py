@@ -138,7 +138,8 @@ def window_segments(
         surveys.append(judge_survey(judged.filter(mine), evidence.filter(mine)))
         progress.advance(int(mine.sum()))
     if not surveys:
-        return survey_segments(judged, evidence, misties)
+        scores, runs = survey_segments(judged, evidence, misties)
+        return scores, runs.with_columns(survey_no=pl.lit(None, pl.UInt32))
     chain = pl.concat([survey.chain_odds() for survey in surveys])
     lines = line_odds(crossings_of_lines(chain, crossovers))
     all_scores, all_runs, first = [], [], 0
