@@ -1,4 +1,4 @@
-"""Metrics against scikit-learn and hand-worked cases; bootstrap over tracks; calibrated thresholds."""
+"""Metrics against scikit-learn and hand-worked cases; bootstrap over tracks."""
 
 from __future__ import annotations
 
@@ -12,16 +12,13 @@ from bedsieve.evaluation.metrics import (
     TrackBootstrap,
     area_under_roc,
     average_precision,
-    evaluate,
     event_hits,
     event_recall,
     flag_budget,
-    paired_difference,
     precision,
     precision_at_budget,
     recall,
 )
-from bedsieve.evaluation.threshold import fdr_threshold
 
 
 def _case(seed: int, n: int = 400) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -144,78 +141,3 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
         )
         held += figure.low <= 0.4 <= figure.high
     assert 50 <= held <= 60
-
-
-def test_evaluate_gives_every_figure_and_is_repeatable() -> None:
-    rng = np.random.default_rng(5)
-    truth = rng.random(3000) < 0.05
-    score = rng.random(3000) + 0.8 * truth
-    track = np.arange(3000) // 50
-    event = np.where(truth, np.arange(3000) // 10, -1)
-    figures = evaluate(score, truth, track, event, replicates=50, seed=2)
-    assert set(figures) == {
-        "average_precision",
-        "auc",
-        "precision_at_budget",
-        "recall",
-        "precision",
-        "event_recall",
-    }
-    for figure in figures.values():
-        assert 0 <= figure.low <= figure.value <= figure.high <= 1
-        assert figure.low < figure.high
-    assert figures == evaluate(score, truth, track, event, replicates=50, seed=2)
-    assert figures["recall"].value == figures["precision"].value
-
-
-def test_paired_differences_are_narrower_than_their_parts() -> None:
-    rng = np.random.default_rng(6)
-    truth = rng.random(4000) < 0.05
-    track = np.arange(4000) // 100
-    score = rng.random(4000) + truth * np.repeat(rng.random(40), 100)
-    worse = score + 0.05 * rng.normal(size=4000)
-    difference = paired_difference(score, worse, truth, track, replicates=100)
-    alone = evaluate(score, truth, track, replicates=100)["average_precision"]
-    assert difference.high - difference.low < (alone.high - alone.low) / 2
-    same = paired_difference(score, score, truth, track, replicates=20)
-    assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)
-
-
-def test_a_threshold_by_hand() -> None:
-    # One good point more is assumed: at 0.3 two of eight would be false, (1 + 1)/(6 + 2).
-    score = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05])
-    truth = np.array([1, 1, 1, 1, 1, 0, 1, 0, 0, 0], bool)
-    got = fdr_threshold(score, truth, 0.25)
-    assert got.value == 0.3
-    assert got.fdr == pytest.approx(0.25)
-    assert got.recall == 1.0
-    assert got.flagged == 7
-    # 1/6 at 0.5, where five bad are flagged.
-    assert fdr_threshold(score, truth, 0.2).value == 0.5
-    assert fdr_threshold(score, truth, 0.1).value == np.inf
-
-
-def test_a_rarer_prior_raises_the_threshold() -> None:
-    rng = np.random.default_rng(7)
-    truth = rng.random(20_000) < 0.06
-    score = rng.normal(size=20_000) + 3 * truth
-    plain = fdr_threshold(score, truth, 0.2)
-    rare = fdr_threshold(score, truth, 0.2, prior=0.005)
-    assert rare.value > plain.value
-    # On a population of that rarity the promise is kept.
-    population = rng.random(200_000) < 0.005
-    fresh = rng.normal(size=200_000) + 3 * population
-    false = 1 - precision(fresh >= rare.value, population)
-    assert false == pytest.approx(0.2, abs=0.06)
-    assert 1 - precision(fresh >= plain.value, population) > 0.4
-
-
-def test_no_threshold_where_nothing_can_be_promised() -> None:
-    nothing = fdr_threshold(np.array([0.1, np.nan]), np.array([False, True]), 0.2)
-    assert nothing.value == np.inf
-    assert nothing.flagged == 0
-    assert fdr_threshold(np.array([0.3]), np.array([True]), 0.2).value == np.inf
-    with pytest.raises(ValueError, match="level"):
-        fdr_threshold(np.zeros(2), np.array([True, False]), 1.5)
-    with pytest.raises(ValueError, match="prior"):
-        fdr_threshold(np.zeros(2), np.array([True, False]), 0.5, prior=0.0)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from html import escape
-from pathlib import Path
 
-from bedsieve.files import write_text
 from bedsieve.products.bins import ENSEMBLE, RESIDUAL_OF
 from bedsieve.products.summary import Summary
 
@@ -41,11 +39,6 @@ def page(title: str, body: str) -> str:
         f'<meta name="viewport" content="width=device-width">\n<title>{escape(title)}</title>\n'
         f"<style>{STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
     )
-
-
-def write_summary_html(summary: Summary, out: str | Path) -> None:
-    """Write both tables as a page of their own."""
-    write_text(page("Scores", scores_html(summary) + surveys_html(summary)), out)
 
 
 def scores_html(summary: Summary) -> str:
