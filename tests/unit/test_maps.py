@@ -8,12 +8,14 @@ import numpy as np
 import polars as pl
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 from PIL import Image
 
 from bedsieve.products.canvas import Canvas, bounds, fit_canvas, rasterise, tile_pixels
 from bedsieve.products.cartography import colour_bar, draw_grid, key, map_axes, round_below
 from bedsieve.products.maps import (
     MapOptions,
+    _Atlas,
     cell_share,
     map_names,
     spread_mean,
@@ -75,6 +77,29 @@ def test_pixels_of_tiles_hold_what_numpy_counts_of_all_points(tmp_path: Path) ->
     np.testing.assert_allclose(grids.score_sum["gnn"], binned(score), rtol=1e-5)
     scored = every["score"].is_not_null().to_numpy().astype(float)
     np.testing.assert_array_equal(grids.scored["ensemble"], binned(scored))
+
+
+def test_maps_of_flags_say_what_they_count(tmp_path: Path) -> None:
+    paths, every = two_tiles(tmp_path)
+    # With biased_lines: finding not all that score so high are flagged.
+    pixels = [pl.read_parquet(path) for path in paths]
+    pixels = [
+        table.with_columns(pl.col("flagged") * (pl.int_range(pl.len()) % 2)) for table in pixels
+    ]
+    for path, table in zip(paths, pixels, strict=True):
+        table.write_parquet(path)
+    ends = bounds(paths)
+    assert ends is not None
+    atlas = _Atlas(rasterise(paths, fit_canvas(ends), ["gnn"]), OPTIONS, [])
+    flagged = int(sum(table["flagged"].sum() for table in pixels))
+    assert 100 < flagged < every["flag"].sum()
+    said = [
+        " ".join(text.get_text() for text in figure.findobj(Text))
+        for figure in (atlas.thickness(), atlas.density())
+    ]
+    assert f"3,000 points, {flagged:,} flagged" in said[0]
+    assert "share of points flagged" in said[1]
+    assert not any("score ≥" in words for words in said)
 
 
 def test_bounds_are_those_of_the_points_to_a_pixel(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_the_front_page_holds_its_pictures_and_tables(run: tuple, tmp_path: Path
     assert text.count("data:image/png;base64,") == 1
     assert 'src="' not in text.replace('src="data:', "")
     assert "Ross &lt;1&gt;" in text
-    assert "1,600 points of 2 surveys, 5 of them flagged (0.31 % of those scored)" in text
+    assert "1,600 points of 2 surveys, 5 of them flagged (0.31 % of those scored), from" in text
     assert "A_1999" in text
     assert "<li>no smb</li>" in text
 

@@ -34,7 +34,7 @@ CAPTIONS = {
         "Mean thickness of the points in a pixel; flagged points are drawn on top, larger than they are.",
     ),
     "score_density": (
-        "Where high scores crowd",
+        "Where flagged points crowd",
         "Share of flagged points in square cells. A cell with a high share holds a bad line, a bad sector, "
         "or terrain that the detectors do not understand.",
     ),
@@ -128,7 +128,7 @@ def write_index(
     parts = [
         f"<h1>{escape(region)}: ice thicknesses to look at</h1>",
         f'<p class="lead">{summary.points:,} points of {summary.surveys.height} surveys, {flagged:,} '
-        f"of them flagged ({share} of those scored), at an ensemble score of {threshold:g} or more.</p>",
+        f"of them flagged ({share} of those scored), from an ensemble score of {threshold:g} on.</p>",
     ]
     if notes:
         items = "".join(f"<li>{escape(note)}</li>" for note in notes)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CELL = 12
-"""Side (px) of the cells in which the share of high scores is taken."""
+"""Side (px) of the cells in which the share of flagged points is taken."""
 
 _TILE = re.compile(r"x(-?\d+)_y(-?\d+)")
 
@@ -183,7 +183,8 @@ class _Atlas:
         share = f"{100 * flagged / n:.2g} %"
         figure, axes = self._map(
             "Ice thickness and flagged points",
-            f"{n:,} points, {flagged:,} flagged ({share}, score ≥ {self.options.threshold:g})",
+            f"{n:,} points, {flagged:,} flagged ({share}), from a score of "
+            f"{self.options.threshold:g} on",
         )
         mean = spread_mean(grids.thickness, grids.points, self.radius)
         top = float(np.nanpercentile(mean, 99.5))
@@ -216,16 +217,15 @@ class _Atlas:
         side = CELL * grids.canvas.pixel
         size = f"{side / 1000:.3g} km" if side >= 1000 else f"{side:.0f} m"
         figure, axes = self._map(
-            "Where high scores crowd",
-            f"share of the points that are flagged, in cells of {size}",
+            "Where flagged points crowd",
+            f"share of the scored points that are flagged, in cells of {size}",
         )
         share = 100 * cell_share(grids.flagged, grids.scored["ensemble"], CELL)
         # On a logarithmic scale 0 would be drawn as missing.
         share = np.where(share == 0, 1e-9, share)
         colour = colours(SCORE).with_extremes(under=NONE)
         image = draw_grid(axes, grids.canvas, share, cmap=colour, norm=LogNorm(0.1, 100), zorder=2)
-        label = f"share of points with score ≥ {self.options.threshold:g}"
-        bar = colour_bar(figure, axes, image, label)
+        bar = colour_bar(figure, axes, image, "share of points flagged")
         bar.set_ticks([0.1, 1, 10, 100], labels=["0.1 %", "1 %", "10 %", "100 %"])
         key(figure, axes, "none", NONE)
         return figure
