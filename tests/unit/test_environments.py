@@ -94,3 +94,10 @@ def test_code_parameter_names_the_rules_own_script_and_environment() -> None:
             assert script
             assert env
             assert f'code=code("{script[1]}", {env[1]})' in block, name
+
+
+def test_a_judged_tile_has_the_seed_of_its_errors_as_a_parameter() -> None:
+    """Its manifest quotes the parameter seed, or else the first seed among the detectors' settings."""
+    text = (ROOT / "rules" / "evaluation.smk").read_text()
+    (block,) = re.findall(r"^rule injected_tile:\n(.*?)^rule ", text, re.M | re.S)
+    assert "seed=lambda wildcards: int(wildcards.seed)" in block.split("    params:\n")[1]
