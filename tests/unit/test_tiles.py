@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,66 @@ def test_copies_across_surveys_are_merged_or_taken_out() -> None:
         (base[2], "duplicate_conflict", None),
         (base[2] + 1, "duplicate_merged", base[1]),
     ]
+
+
+@pytest.mark.parametrize(
+    ("thickness", "left", "codes", "into"),
+    [
+        ([1000, 1020, 1050], [1030.0], ["duplicate_merged"] * 2, [1 << 32] * 2),
+        ([1000, 1020, 2000], [], ["duplicate_conflict"] * 3, [None] * 3),
+    ],
+)
+def test_copies_at_the_pole_share_the_fate_of_what_they_merged_into(
+    tmp_path: Path, thickness: list[float], left: list[float], codes: list[str], into: list[Any]
+) -> None:
+    # Surveys 2 and 3 write the pole with longitude 0, survey 1 with 45: 3 merges into 2, both into 1 or neither.
+    surveys = [
+        survey(1, [0], [0], thickness[2:], lon=[45.0], lat=[-90.0]),
+        survey(2, [0], [0], thickness[:1], lon=[0.0], lat=[-90.0]),
+        survey(3, [0], [0], thickness[1:2], lon=[0.0], lat=[-90.0]),
+    ]
+    points, _, removed, ledger = tiled(tmp_path, surveys, "x0_y0", 100.0, 10.0, 10.0)
+    assert points["ice_thickness"].to_list() == left
+    assert removed["code"].to_list() == codes
+    assert removed["kept_point_id"].to_list() == into
+    counted = [code for of in ledger["surveys"].values() for code in of if code != "kept"]
+    assert counted == [f"cross_survey_{code}" for code in codes]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(0, 2)), max_size=14),
+    st.sampled_from([[900.0], [900.0, 1000.0, 1100.0, 2000.0]]),
+    st.randoms(use_true_random=False),
+)
+def test_merging_against_union_find(
+    rows: list[tuple[int, int, int]], thicknesses: list[float], random: Any
+) -> None:
+    # Some longitudes are one place, as at the pole: places are groups of (lon, lat), never parts of them.
+    lon, lat = [float(lon) for lon, _, _ in rows], [float(lat) for _, lat, _ in rows]
+    east = [float(lon if lat else 0) for lon, lat, _ in rows]
+    thickness = [random.choice(thicknesses) for _ in rows]
+    points = survey(1, east, lat, thickness, lon=lon, lat=lat)
+    kept, removed = merge_across_surveys(points)
+    assert sorted([*kept["point_id"], *removed["point_id"]]) == points["point_id"].to_list()
+    parent = list(range(len(rows)))
+
+    def root(i: int) -> int:
+        return i if parent[i] == i else root(parent[i])
+
+    for i, j in itertools.combinations(range(len(rows)), 2):
+        if (lon[i], lat[i]) == (lon[j], lat[j]) or (east[i], lat[i]) == (east[j], lat[j]):
+            low, high = sorted((root(i), root(j)))
+            parent[high] = low
+    remains = set(kept["point_id"])
+    first = 1 << 32
+    for point, code, into in removed.select("point_id", "code", "kept_point_id").iter_rows():
+        assert (code == "duplicate_merged") == (into is not None)
+        assert into is None or (into in remains and root(into - first) == root(point - first))
+    assert len({root(point - first) for point in remains}) == len(remains)
+    if len(thicknesses) == 1:
+        assert remains == {first + root(i) for i in range(len(rows))}
+        assert removed["kept_point_id"].null_count() == 0
 
 
 def test_ledger_counts_copies_where_the_tile_owns_them(tmp_path: Path) -> None:

@@ -16,10 +16,9 @@ from bedsieve.errors import BedsieveError
 from bedsieve.files import write_json, write_parquet
 from bedsieve.graph.grid import space_order
 from bedsieve.graph.tile_geometry import TileBox
-from bedsieve.ingest.duplicates import CONFLICT, MERGED, UNIQUE, merge_duplicates
+from bedsieve.ingest.duplicates import MERGED, merge_positions
 from bedsieve.progress import Progress
 
-_CODES = {UNIQUE: "", MERGED: "duplicate_merged", CONFLICT: "duplicate_conflict"}
 _YEAR_SECONDS = 365.2425 * 86400.0
 _MIDDLE_OF_YEARS = (pl.col("year_start") + pl.col("year_end") + 1) / 2
 _KEPT = [
@@ -113,28 +112,22 @@ def merge_across_surveys(points: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFra
         What remains, by point_id.
     removed : DataFrame
         Columns of `points` and ``code`` (``duplicate_merged`` or ``duplicate_conflict``) and
-        ``kept_point_id``.
+        ``kept_point_id``, a point of `kept` or null; by point_id.
     """
     points = points.sort("point_id")
-    taken: list[pl.DataFrame] = []
-    for keys in (("lon", "lat"), ("east", "north")):
-        copies = merge_duplicates(
-            tuple(points[key].to_numpy() for key in keys),
-            points["ice_thickness"].to_numpy(),
-            points["point_id"].to_numpy(),
-        )
-        gone = pl.Series(~copies.kept)
-        into = pl.Series(copies.kept_row).replace(-1, None)
-        taken.append(
-            points.filter(gone).with_columns(
-                code=pl.Series(
-                    "code", [_CODES[code] for code in copies.code[~copies.kept]], dtype=pl.String
-                ),
-                kept_point_id=points["point_id"].gather(into.filter(gone)),
-            )
-        )
-        points = points.with_columns(ice_thickness=pl.Series(copies.ice_thickness)).filter(~gone)
-    return points, pl.concat(taken).sort("point_id")
+    lon, lat, east, north, thickness, order = (
+        points[name].to_numpy()
+        for name in ("lon", "lat", "east", "north", "ice_thickness", "point_id")
+    )
+    found = merge_positions((lon, lat), (east, north), thickness, order)
+    gone = np.flatnonzero(~found.kept)
+    code = np.where(found.code[gone] == MERGED, "duplicate_merged", "duplicate_conflict")
+    into = pl.Series(found.kept_row[gone]).replace(-1, None)
+    removed = points[gone].with_columns(
+        code=pl.Series(code, dtype=pl.String), kept_point_id=points["point_id"].gather(into)
+    )
+    merged = points.with_columns(ice_thickness=pl.Series(found.ice_thickness))
+    return merged.filter(pl.Series(found.kept)), removed
 
 
 def _gather(paths: Sequence[str | Path], box: TileBox, reach: float) -> pl.DataFrame:
