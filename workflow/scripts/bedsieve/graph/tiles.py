@@ -16,7 +16,7 @@ from bedsieve.errors import BedsieveError
 from bedsieve.files import write_json, write_parquet
 from bedsieve.graph.grid import space_order
 from bedsieve.graph.tile_geometry import TileBox
-from bedsieve.ingest.duplicates import MERGED, merge_positions
+from bedsieve.ingest.duplicates import MERGED, Suspects, merge_positions
 from bedsieve.progress import Progress
 
 _YEAR_SECONDS = 365.2425 * 86400.0
@@ -119,15 +119,21 @@ def merge_across_surveys(points: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFra
         points[name].to_numpy()
         for name in ("lon", "lat", "east", "north", "ice_thickness", "point_id")
     )
-    found = merge_positions((lon, lat), (east, north), thickness, order)
-    gone = np.flatnonzero(~found.kept)
+    # Equal (lon, lat) give equal (east, north), so few rows can have a copy, and only they are sorted.
+    suspects, every = Suspects(points.height), np.ones(points.height, dtype=bool)
+    suspects.add(east, north, every)
+    at = np.flatnonzero(suspects.among(east, north, every))
+    found = merge_positions((lon[at], lat[at]), (east[at], north[at]), thickness[at], order[at])
+    gone = ~found.kept
     code = np.where(found.code[gone] == MERGED, "duplicate_merged", "duplicate_conflict")
-    into = pl.Series(found.kept_row[gone]).replace(-1, None)
-    removed = points[gone].with_columns(
-        code=pl.Series(code, dtype=pl.String), kept_point_id=points["point_id"].gather(into)
+    into = [int(order[at[row]]) if row >= 0 else None for row in found.kept_row[gone]]
+    removed = points[at[gone]].with_columns(
+        code=pl.Series(code, dtype=pl.String), kept_point_id=pl.Series(into, dtype=pl.UInt64)
     )
-    merged = points.with_columns(ice_thickness=pl.Series(found.ice_thickness))
-    return merged.filter(pl.Series(found.kept)), removed
+    merged = thickness.astype(np.float64)
+    merged[at] = found.ice_thickness
+    every[at] = found.kept
+    return points.with_columns(ice_thickness=merged).filter(every), removed
 
 
 def _gather(paths: Sequence[str | Path], box: TileBox, reach: float) -> pl.DataFrame:
