@@ -69,7 +69,7 @@ def tile_sources(wildcards):
     """Harmonised surveys that lie in a tile or within its reach."""
     return expand(
         f"{RESULTS}/surveys/{{survey}}.parquet",
-        survey=PLAN.surveys_of(wildcards.tile, within=PLAN.reach),
+        survey=PLAN.surveys_of(wildcards.tile, near=True),
     )
 
 

@@ -74,8 +74,8 @@ def test_tiles_are_those_with_points_of_active_surveys(plan: Plan) -> None:
 def test_a_tile_takes_what_lies_within_reach(plan: Plan) -> None:
     assert plan.reach == 15000
     assert plan.surveys_of("x1_y0") == ["B"]
-    assert plan.surveys_of("x1_y0", within=plan.reach) == ["A", "B"]
-    assert plan.surveys_of("x0_y1", within=plan.reach) == ["B"]  # A is 1 m too far
+    assert plan.surveys_of("x1_y0", near=True) == ["A", "B"]
+    assert plan.surveys_of("x0_y1", near=True) == ["B"]  # A is 1 m too far
 
 
 def test_counts(plan: Plan) -> None:

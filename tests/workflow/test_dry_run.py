@@ -187,7 +187,7 @@ def test_models_of_the_quality_set_never_see_the_regions_it_is_judged_on(
     monkeypatch.chdir(ROOT)
     laid_out = Plan.from_config(config)
     inside = {name for at in range(2) for name in region_surveys(at, states[at])}
-    near = {name for tile in seen for name in laid_out.surveys_of(tile, within=laid_out.reach)}
+    near = {name for tile in seen for name in laid_out.surveys_of(tile, near=True)}
     assert near == inside
 
 

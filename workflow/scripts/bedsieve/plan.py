@@ -112,9 +112,9 @@ class Plan:
         rows = self.coverage.get(survey, {})
         return sorted((tile for tile, row in rows.items() if row.n > 0), key=_place)
 
-    def surveys_of(self, tile: str, within: float = 0.0) -> list[str]:
-        """Surveys with points in a tile or no farther from it than `within` (m)."""
-        return list(self._near[tile, within > 0])
+    def surveys_of(self, tile: str, *, near: bool = False) -> list[str]:
+        """Surveys with points in a tile or, where `near`, no farther from it than `reach`."""
+        return list(self._near[tile, near])
 
     @cached_property
     def _near(self) -> dict[tuple[str, bool], list[str]]:
