@@ -1,4 +1,4 @@
-"""One contract for every detector of the registry: PyOD's, and what a published score needs."""
+"""One contract for every detector that is of use outside the workflow: PyOD's, and what a published score needs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
+from bedsieve.detectors.along_track import AlongTrack
 from bedsieve.detectors.base import Detector
-from bedsieve.detectors.registry import DETECTORS, detector_class
-from bedsieve.errors import BedsieveError, ConfigError, InputError
+from bedsieve.errors import BedsieveError, InputError
 
 
 def flight_lines(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -27,18 +27,16 @@ def flight_lines(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return np.column_stack([thickness, line, position]), spikes
 
 
-# What each detector of the registry is tried on: a matrix and its rows with injected errors.
+DETECTORS: dict[str, type[Detector]] = {"along_track": AlongTrack}
+
+# What each of them is tried on: a matrix and its rows with injected errors.
 DATA: dict[str, Callable[[int], tuple[np.ndarray, np.ndarray]]] = {"along_track": flight_lines}
 
 every_detector = pytest.mark.parametrize("name", sorted(DETECTORS))
 
 
 def fitted(name: str, **params: float) -> Detector:
-    return detector_class(name)(random_state=0, **params).fit(DATA[name](0)[0])
-
-
-def test_every_detector_is_tried() -> None:
-    assert set(DATA) == set(DETECTORS)
+    return DETECTORS[name](random_state=0, **params).fit(DATA[name](0)[0])
 
 
 @every_detector
@@ -98,7 +96,7 @@ def test_clone_is_unfitted_with_the_same_parameters(name: str) -> None:
 
 @every_detector
 def test_constructor_only_stores(name: str) -> None:
-    detector = detector_class(name)()
+    detector = DETECTORS[name]()
     assert vars(detector) == detector.get_params()
     assert detector.set_params(contamination=0.3).contamination == 0.3
     with pytest.raises(BedsieveError, match="no parameter"):
@@ -134,7 +132,7 @@ def test_saved_and_loaded(name: str, tmp_path: Path) -> None:
     X, _ = DATA[name](0)
     detector = fitted(name, contamination=0.05)
     detector.save(tmp_path / "detector.npz")
-    back = detector_class(name).load(tmp_path / "detector.npz")
+    back = DETECTORS[name].load(tmp_path / "detector.npz")
     assert back.get_params() == detector.get_params()
     assert back.threshold_ == detector.threshold_
     np.testing.assert_array_equal(back.labels_, detector.labels_)
@@ -145,13 +143,13 @@ def test_saved_and_loaded(name: str, tmp_path: Path) -> None:
 def test_loading_something_else(name: str, tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", params=np.array('{"width": 3}'))
     with pytest.raises(InputError, match="this is no"):
-        detector_class(name).load(tmp_path / "other.npz")
+        DETECTORS[name].load(tmp_path / "other.npz")
 
 
 @every_detector
 def test_matrix_is_asked_for(name: str) -> None:
     with pytest.raises(BedsieveError, match="two dimensions"):
-        detector_class(name)().fit(np.zeros(5))
+        DETECTORS[name]().fit(np.zeros(5))
 
 
 def test_along_track_scores_each_line_by_itself() -> None:
@@ -175,20 +173,15 @@ def test_along_track_without_positions_takes_the_order_of_rows() -> None:
 def test_along_track_labels_no_point_that_it_cannot_judge() -> None:
     X, _ = flight_lines()
     short = np.array([[9999.0, 77.0, 0.0], [1.0, 77.0, 1.0]])
-    detector = detector_class("along_track")().fit(np.vstack([X, short]))
+    detector = AlongTrack().fit(np.vstack([X, short]))
     assert np.isnan(detector.decision_scores_[-2:]).all()
     assert detector.labels_[-2:].tolist() == [0, 0]
     assert np.isfinite(detector.threshold_)
 
 
-def test_unknown_detector() -> None:
-    with pytest.raises(ConfigError, match="Known: along_track"):
-        detector_class("along_trak")
-
-
-def test_naming_a_detector_imports_no_heavy_package() -> None:
+def test_importing_a_detector_imports_no_heavy_package() -> None:
     code = (
-        "import sys, bedsieve.detectors.registry as r; r.detector_class('along_track'); "
+        "import sys, bedsieve.detectors.along_track; "
         "print([m for m in ('sklearn', 'torch', 'hdbscan') if m in sys.modules])"
     )
     path = Path(sys.modules["bedsieve"].__path__[0]).parent

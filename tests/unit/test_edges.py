@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bedsieve.errors import BedsieveError, InputError
 from bedsieve.graph.certify import reach_needed
-from bedsieve.graph.edges import edge_features, g_scale_of, read_edges, signed_grad, write_edges
+from bedsieve.graph.edges import edge_features, read_edges, write_edges
 from bedsieve.graph.knn import nearest
 from bedsieve.graph.tile_geometry import TileBox
 
@@ -82,7 +82,7 @@ def test_golden_edges_of_study_b() -> None:
     neighbour = nearest(east, north, np.arange(3, dtype=np.uint64), 2).row
     assert neighbour.tolist() == [[1, 2], [2, 0], [1, 0]]
     distance, slope = edge_features(east, north, thickness, neighbour)
-    gradient = signed_grad(slope, G_SCALE_BEDMAP)
+    gradient = np.clip(slope / G_SCALE_BEDMAP, -12.0, 12.0)
     assert distance[0].round(6).tolist() == [5.524581, 6.087828]
     assert distance[1].round(6).tolist() == [5.251708, 5.524581]
     assert gradient[0].round(6).tolist() == [-1.504943, -0.893703]
@@ -111,25 +111,6 @@ def test_features_of_later_rows_belong_to_their_nodes() -> None:
     )
     np.testing.assert_array_equal(part[0], whole[0][50:])
     np.testing.assert_array_equal(part[1], whole[1][50:])
-
-
-def test_signed_grad_is_clipped_and_keeps_the_type() -> None:
-    slope = np.array([-3.0, 0.0, 0.5, 9.0], np.float32)
-    gradient = signed_grad(slope, 0.25)
-    assert gradient.dtype == np.float32
-    assert gradient.tolist() == [-12.0, 0.0, 2.0, 12.0]
-
-
-def test_g_scale_is_the_scaled_quartile_range_of_filled_slots() -> None:
-    slope = np.array([[0.0, 1.0, 2.0, 3.0, 4.0, 100.0]], np.float16)
-    neighbour = np.array([[1, 2, 3, 4, 5, -1]], np.int32)
-    assert g_scale_of(slope, neighbour) == pytest.approx(2.0 / 1.349)
-
-
-@pytest.mark.parametrize(("slot", "message"), [(-1, "no edge"), (3, "equal")])
-def test_g_scale_that_cannot_be_had(slot: int, message: str) -> None:
-    with pytest.raises(BedsieveError, match=message):
-        g_scale_of(np.zeros((2, 4), np.float16), np.full((2, 4), slot, np.int32))
 
 
 @pytest.mark.parametrize(("hops", "min_tracks"), [(1, 5), (3, 0)])

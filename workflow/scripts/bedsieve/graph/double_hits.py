@@ -32,8 +32,7 @@ def double_hits(
     Parameters
     ----------
     east, north : ndarray of float64, shape (n,)
-        Projected positions, m; finite. Any order; points sorted in space or along their lines are
-        the fastest.
+        Projected positions, m; finite. Any order; sorted in space or along lines is the fastest.
     line : ndarray of int64, shape (n,)
         survey_no * 2**32 + track_id, not negative.
     point_id : ndarray of uint64, shape (n,)
@@ -53,8 +52,7 @@ def double_hits(
 
     Notes
     -----
-    Study B (seed 000, A.1.1): two tracks within 25 m, "the same spot measured twice"; 10 m is its
-    own suggestion for a next time.
+    Study B (seed 000, A.1.1): two tracks within 25 m, "the same spot"; next time 10 m, it suggests.
     """
     if not radius > 0:
         raise BedsieveError(f"The radius of a double hit must be positive, not {radius} m.")

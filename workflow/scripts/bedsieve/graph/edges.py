@@ -24,7 +24,6 @@ from bedsieve.graph.knn import nearest
 from bedsieve.graph.tile_geometry import TileBox
 
 LOG1P_DIST_MAX = 20.0
-SIGNED_GRAD_MAX = 12.0
 _CHUNK = 1 << 16  # rows whose features are held in float64 at a time
 
 
@@ -98,28 +97,6 @@ def edge_features(
     log1p_dist, log_slope = np.empty(neighbour.shape), np.empty(neighbour.shape)
     _features(east, north, ice_thickness, neighbour, first, log1p_dist, log_slope)
     return log1p_dist, log_slope
-
-
-def signed_grad(log_slope: NDArray[np.floating], g_scale: float) -> NDArray[np.floating]:
-    """Study B's thickness gradient: `log_slope` in units of `g_scale`, clipped to ±12."""
-    return np.clip(log_slope / log_slope.dtype.type(g_scale), -SIGNED_GRAD_MAX, SIGNED_GRAD_MAX)
-
-
-def g_scale_of(log_slope: NDArray[np.floating], neighbour: NDArray[np.int32]) -> float:
-    """IQR / 1.349 of `log_slope` over the filled slots; estimated once per model version.
-
-    Raises
-    ------
-    BedsieveError
-        If no slot is filled, or at least half of the slopes are equal (the scale would be 0).
-    """
-    values = log_slope[neighbour >= 0].astype(np.float32)
-    if values.size == 0:
-        raise BedsieveError("g_scale cannot be estimated: the edge tables hold no edge.")
-    low, high = np.quantile(values, (0.25, 0.75))
-    if high <= low:
-        raise BedsieveError("g_scale cannot be estimated: half of the slopes or more are equal.")
-    return float(high - low) / 1.349
 
 
 def write_edges(

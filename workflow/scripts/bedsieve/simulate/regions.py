@@ -28,7 +28,6 @@ from bedsieve.simulate.sparse import (
     plan_sparse,
 )
 from bedsieve.simulate.terrain import ROUGH, make_terrain
-from bedsieve.tile_names import tile_name
 
 TILE = 140_000.0
 """Side of a region's tile (m)."""
@@ -38,11 +37,6 @@ _FIRST = (-11, -4)  # column and row of the first tile: inland of the Amundsen S
 _TERRAIN = 3_000.0  # m from the tile's border to the terrain's
 _FLOWN = 15_000.0  # m from the tile's border to the first line: regions are 30 km apart
 _STEP = 200.0
-
-
-def region_tile(number: int) -> str:
-    """Tile that a region lies in; regions count from 0, from west to east."""
-    return tile_name(_FIRST[0] + number, _FIRST[1])
 
 
 def region_surveys(number: int, state: str) -> list[str]:

@@ -167,8 +167,3 @@ class GatedSage(nn.Module):
         """Logit of each seed of the block, shape (seeds,); see `embed`."""
         out: Tensor = self.head(self.embed(x, block)).squeeze(1)
         return out.float()
-
-
-def parameter_count(net: nn.Module) -> int:
-    """Number of trainable parameters."""
-    return sum(p.numel() for p in net.parameters() if p.requires_grad)
