@@ -23,6 +23,7 @@ from bedsieve.detectors.segments_chain import (
 from bedsieve.detectors.segments_kriging import expected_from_other_lines
 from bedsieve.detectors.segments_network import cross_track_table
 from bedsieve.detectors.segments_nodes import (
+    CELL,
     make_buckets,
     make_nodes,
     nearest_of_other_lines,
@@ -35,6 +36,7 @@ from bedsieve.detectors.segments_score import (
 from bedsieve.detectors.segments_steps import displaced_runs, track_steps
 from bedsieve.detectors.segments_tile import score_tile_segments, window_segments
 from bedsieve.errors import BedsieveError
+from bedsieve.tile_names import SEGMENT_MARGIN
 
 NO_MISTIES = pl.DataFrame(schema={"point_id": pl.UInt64, "mistie_m": pl.Float64})
 
@@ -448,3 +450,8 @@ def test_no_thickness_is_too_absurd_to_be_judged(thickness: float) -> None:
     assert np.isfinite(bad).all()
     assert bad[30] > 10
     assert (np.delete(bad, 30) < 0).all()
+
+
+def test_margin_is_three_cells() -> None:
+    # The plan reads it while the workflow is parsed, where what knows the cell would take seconds to import.
+    assert SEGMENT_MARGIN == 3 * CELL

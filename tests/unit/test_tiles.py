@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bedsieve.graph.lines import LINE, line_of
 from bedsieve.graph.tile_geometry import TileBox
 from bedsieve.graph.tiles import merge_across_surveys, write_tile
 from bedsieve.tile_names import tile_index, tile_name
@@ -224,6 +225,14 @@ def test_names_of_tiles() -> None:
     assert tile_index("x-3_y12") == (-3, 12)
     with pytest.raises(ValueError, match="no tile name"):
         tile_index("x1")
+
+
+def test_lines_of_a_table_and_of_arrays() -> None:
+    survey_no, track_id = np.array([0, 7, 7], np.uint32), np.array([3, 0, 2**31 - 1], np.int32)
+    expected = [3, 7 * 2**32, 7 * 2**32 + 2**31 - 1]
+    table = pl.DataFrame({"survey_no": survey_no, "track_id": track_id}).select(LINE)
+    assert table["line"].dtype == pl.Int64
+    assert table["line"].to_list() == line_of(survey_no, track_id).tolist() == expected
 
 
 def test_far_rings_do_not_wrap(tmp_path: Path) -> None:

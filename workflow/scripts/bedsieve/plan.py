@@ -23,11 +23,10 @@ from bedsieve.ingest.sheet import (
     read_tiling,
     tiling,
 )
-from bedsieve.tile_names import MAX_REACH, tile_index
+from bedsieve.tile_names import MAX_REACH, SEGMENT_MARGIN, tile_index
 
 # Two Snakemakes stand beside the script in a submission; jobs without room for them were killed on the test cluster.
 SNAKEMAKE_MB = 400
-SEGMENT_MARGIN = 600.0  # what the segments detector sees beyond its reach (m)
 MANY_POINTS = 5_000_000  # from which a job is given two cores
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 
 MAX_REACH = 50_000.0  # how far (m) from a survey its coverage lists tiles: none may look further
+SEGMENT_MARGIN = 600.0
+"""What the segments detector sees beyond its reach and window (m), three of its cells: a node may lie a cell's
+diagonal from its point, and its own points as far again."""
 
-_TILE = re.compile(r"x(-?\d+)_y(-?\d+)")
+TILE_NAME = re.compile(r"x(-?\d+)_y(-?\d+)")
 
 
 def tile_name(ix: int, iy: int) -> str:
@@ -22,7 +25,7 @@ def tile_index(tile: str) -> tuple[int, int]:
     ValueError
         If it is no tile's name.
     """
-    match = _TILE.fullmatch(tile)
+    match = TILE_NAME.fullmatch(tile)
     if match is None:
         raise ValueError(f"{tile!r} is no tile name such as x-3_y12")
     return int(match[1]), int(match[2])

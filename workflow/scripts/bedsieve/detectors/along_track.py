@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from bedsieve.detectors.base import Detector
 from bedsieve.errors import BedsieveError
 from bedsieve.files import SURVEY_ROWS, write_parquet
+from bedsieve.graph.lines import LINE
 
 FLOOR = 100.0
 SHORT_TRACK = "short_track"
@@ -211,9 +212,7 @@ def score_tracks(paths: Sequence[str | Path], out_path: str | Path, floor: float
     columns = ["point_id", "survey_no", "track_id", "track_seq", "ice_thickness"]
     points = pl.concat(pl.read_parquet(path, columns=columns) for path in paths)
     points = points.sort("survey_no", "track_id", "track_seq")
-    line = pl.col("survey_no").cast(pl.Int64) * 2**32 + pl.col("track_id").cast(pl.Int64)
-    lines = points.select(line).to_series().to_numpy()
-    write_parquet(_score_table(points, lines, floor), out_path)
+    write_parquet(_score_table(points, points.select(LINE)["line"].to_numpy(), floor), out_path)
 
 
 def _score_table(points: pl.DataFrame, line: NDArray[np.int64], floor: float) -> pl.DataFrame:

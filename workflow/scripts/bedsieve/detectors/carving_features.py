@@ -17,7 +17,7 @@ from numba import njit
 
 from bedsieve.detectors import node_features
 from bedsieve.detectors.tile_graph import tile_edges, tile_frame
-from bedsieve.graph.crossovers import line_of
+from bedsieve.graph.lines import line_of
 from bedsieve.labels.selection import median
 
 Values = npt.NDArray[np.float32]

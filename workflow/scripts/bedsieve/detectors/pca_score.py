@@ -19,6 +19,7 @@ from bedsieve.detectors import physics_laws
 from bedsieve.detectors.pca import GridModel, PointsFile, feature_matrix
 from bedsieve.detectors.pca_model import load_model
 from bedsieve.files import write_parquet
+from bedsieve.graph.lines import LINE
 
 Floats32 = npt.NDArray[np.float32]
 
@@ -142,11 +143,8 @@ def _laws(
     limits: physics_laws.LawLimits,
 ) -> tuple[Floats32, Floats32, Floats32]:
     around = pl.concat([points, halo])
-    line = around.select(
-        pl.col("survey_no").cast(pl.Int64) * 2**32 + pl.col("track_id").cast(pl.Int64)
-    ).to_series()
     rate = physics_laws.rate_of_change(
-        line.to_numpy(),
+        around.select(LINE)["line"].to_numpy(),
         around.get_column("track_seq").to_numpy(),
         around.get_column("east").to_numpy(),
         around.get_column("north").to_numpy(),

@@ -22,6 +22,7 @@ from bedsieve.detectors.pca_model import MODEL_FILE, PCAConfig, PCAModel, save_m
 from bedsieve.errors import InputError
 from bedsieve.files import sha256_of
 from bedsieve.progress import Progress
+from bedsieve.tile_names import tile_index, tile_name
 
 Floats32 = npt.NDArray[np.float32]
 
@@ -151,10 +152,9 @@ class _Tail:
 
 def adjacent_tiles(tile: str) -> list[str]:
     """Names of the eight tiles around ``x{ix}_y{iy}``."""
-    ix, iy = (int(part[1:]) for part in tile.split("_"))
-    return [
-        f"x{ix + dx}_y{iy + dy}" for dx in (-1, 0, 1) for dy in (-1, 0, 1) if (dx, dy) != (0, 0)
-    ]
+    ix, iy = tile_index(tile)
+    around = [(dx, dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1) if (dx, dy) != (0, 0)]
+    return [tile_name(ix + dx, iy + dy) for dx, dy in around]
 
 
 def _report(model: PCAModel, tiles: Sequence[str]) -> None:

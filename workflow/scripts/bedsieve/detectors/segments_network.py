@@ -13,7 +13,7 @@ import polars as pl
 
 from bedsieve.detectors.segments_kriging import REACH, expected_from_other_lines
 from bedsieve.detectors.segments_nodes import make_nodes
-from bedsieve.graph.crossovers import line_of
+from bedsieve.graph.lines import line_of
 
 _COLUMNS = ["point_id", "survey_no", "track_id", "east", "north", "ice_thickness"]
 

@@ -17,6 +17,7 @@ from bedsieve.detectors.segments_chain import posterior
 from bedsieve.detectors.segments_lines import either_odds
 from bedsieve.detectors.segments_runs import Along, describe_runs
 from bedsieve.detectors.segments_steps import displaced_runs, track_steps
+from bedsieve.graph.lines import LINE
 
 Floats = NDArray[np.float64]
 
@@ -24,7 +25,6 @@ _HALF_WAY = 10.0  # nats at which a score is half-way from 0.5 to 1 (ours)
 _DISPLACED = 15.0  # nats that a jump aside and back again is worth (ours)
 _HONEST_OFFSET = 30.0  # m (ours): no more of a survey's common offset is forgiven
 _FEWEST = 3  # points of a track that can be judged
-_LINE = pl.col("survey_no").cast(pl.Int64) * 2**32 + pl.col("track_id").cast(pl.Int64)
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class JudgedSurvey:
 
     def chain_odds(self) -> pl.DataFrame:
         """point_id, line and log_odds of the points."""
-        return self.table.select("point_id", line=_LINE).with_columns(
+        return self.table.select("point_id", LINE).with_columns(
             log_odds=pl.Series(self.points.log_odds)
         )
 
@@ -149,9 +149,7 @@ def _with_lines(judged: JudgedSurvey, lines: pl.DataFrame | None) -> tuple[Along
     none = np.full(len(points.row), np.nan)
     if lines is None or not lines.height:
         return points, none
-    found = judged.table.select(line=_LINE).join(
-        lines, on="line", how="left", maintain_order="left"
-    )
+    found = judged.table.select(LINE).join(lines, on="line", how="left", maintain_order="left")
     odds, offset = (_floats(found, name) for name in ("line_log_odds", "line_offset_m"))
     stronger = odds > points.log_odds
     # A line that meets no other has nothing to add.

@@ -16,17 +16,14 @@ import polars as pl
 from bedsieve.detectors.segments_kriging import REACH
 from bedsieve.detectors.segments_lines import crossings_of_lines, line_odds
 from bedsieve.detectors.segments_network import cross_track_table
-from bedsieve.detectors.segments_nodes import CELL
 from bedsieve.detectors.segments_score import judge_survey, survey_segments, survey_tables
 from bedsieve.errors import BedsieveError
 from bedsieve.files import write_parquet
 from bedsieve.graph.tile_geometry import TileBox
 from bedsieve.progress import Progress
+from bedsieve.tile_names import SEGMENT_MARGIN
 
 WINDOW = 9_000.0  # m (ours): the longest sectors of the demo, and of study B's maps, are shorter
-MARGIN = (
-    3 * CELL
-)  # a node may lie a cell's diagonal from its point, and its own points as far again
 _COLUMNS = [
     "point_id",
     "survey_no",
@@ -80,10 +77,10 @@ def score_tile_segments(
     BedsieveError
         If the halo is narrower than window + reach + 600 m.
     """
-    if halo_width < window + reach + MARGIN:
+    if halo_width < window + reach + SEGMENT_MARGIN:
         raise BedsieveError(
             f"{halo_path}: the halo is {halo_width:.0f} m wide, but the segments detector needs "
-            f"{window + reach + MARGIN:.0f} m. Make detectors.segments.reach or window smaller."
+            f"{window + reach + SEGMENT_MARGIN:.0f} m. Make detectors.segments.reach or window smaller."
         )
     points = pl.read_parquet(points_path, columns=_COLUMNS)
     halo = pl.read_parquet(halo_path, columns=_COLUMNS)

@@ -20,11 +20,12 @@ from bedsieve.errors import BedsieveError
 from bedsieve.files import write_parquet
 from bedsieve.graph.crossings import crossings
 from bedsieve.graph.double_hits import double_hits
+from bedsieve.graph.lines import line_of
 from bedsieve.graph.segments import track_segments
 from bedsieve.graph.tile_geometry import TileBox
+from bedsieve.graph.tiles import YEAR_SECONDS
 
 KINDS = pl.Enum(["double_hit", "crossing"])
-YEAR_SECONDS = 365.2425 * 86400.0
 _COLUMNS = [
     "point_id", "survey_no", "track_id", "track_seq", "east", "north", "ice_thickness",
     "year", "timestamp",
@@ -93,11 +94,6 @@ def write_crossovers(
     tables = crossover_tables(frame, box, radius=radius, max_gap=max_gap)
     write_parquet(tables.owned, out_path)
     write_parquet(tables.beyond, beyond_path)
-
-
-def line_of(survey_no: NDArray[np.uint32], track_id: NDArray[np.int32]) -> NDArray[np.int64]:
-    """One number a line: survey_no * 2**32 + track_id."""
-    return survey_no.astype(np.int64) * 2**32 + track_id
 
 
 def crossover_tables(

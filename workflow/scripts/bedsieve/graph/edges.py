@@ -21,6 +21,7 @@ from bedsieve.errors import BedsieveError, InputError
 from bedsieve.files import replacing
 from bedsieve.graph.certify import reach_needed
 from bedsieve.graph.knn import nearest
+from bedsieve.graph.lines import LINE
 from bedsieve.graph.tile_geometry import TileBox
 
 LOG1P_DIST_MAX = 20.0
@@ -156,8 +157,7 @@ def write_edges(
         raise InputError(points_path, "a point lies outside the tile", "Make the tile again")
     line = None
     if min_tracks > 1:
-        lines = nodes.select(pl.col("survey_no").cast(pl.Int64) * 2**32 + pl.col("track_id"))
-        line = lines.to_series().to_numpy()
+        line = nodes.select(LINE)["line"].to_numpy()
     found = nearest(
         east,
         north,

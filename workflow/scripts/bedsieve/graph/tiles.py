@@ -19,7 +19,7 @@ from bedsieve.graph.tile_geometry import TileBox
 from bedsieve.ingest.duplicates import MERGED, Suspects, merge_positions
 from bedsieve.progress import Progress
 
-_YEAR_SECONDS = 365.2425 * 86400.0
+YEAR_SECONDS = 365.2425 * 86400.0
 _MIDDLE_OF_YEARS = (pl.col("year_start") + pl.col("year_end") + 1) / 2
 _KEPT = [
     "point_id",
@@ -163,7 +163,7 @@ def _gather(paths: Sequence[str | Path], box: TileBox, reach: float) -> pl.DataF
 
 def _year() -> pl.Expr:
     """Decimal year of a point: from its time where it has one, else the middle of its survey's years."""
-    from_time = 1970.0 + pl.col("timestamp") / _YEAR_SECONDS
+    from_time = 1970.0 + pl.col("timestamp") / YEAR_SECONDS
     return pl.coalesce(from_time, _MIDDLE_OF_YEARS).cast(pl.Float32).alias("year")
 
 

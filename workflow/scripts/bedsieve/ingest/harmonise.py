@@ -28,10 +28,9 @@ from bedsieve.ingest.ledger import CODES, DROPPED_SCHEMA, KEPT, dropped_rows, le
 from bedsieve.ingest.output import Sampler, Stamp, points, sink, sink_points
 from bedsieve.ingest.parsing import SCRATCH_COLUMNS, expected_rows, parse_into
 from bedsieve.ingest.scratch import Scratch
-from bedsieve.ingest.sheet import PROVISIONAL
+from bedsieve.ingest.sheet import ORDERS, PROVISIONAL
 from bedsieve.ingest.tracks import Chunk, TrackLimits, Tracks, find_tracks
 
-ORDERS = ("file", "chain")
 FEWEST_ON_A_TRACK = 20  # points a track, on the mean, below which rows are taken to be unordered
 
 

@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 
 from bedsieve.errors import InputError
 from bedsieve.ingest.tsv import nearest, table_rows
+from bedsieve.tile_names import TILE_NAME
 
 STATUSES = ("active", "retired", "superseded")
 ORDERS = ("file", "chain")
@@ -24,7 +25,6 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 MAX_SURVEY_NO = 2**32 - 1
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
-_TILE = re.compile(r"x(-?\d+)_y(-?\d+)")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NO_ADDRESS = re.compile(r"[^!-~]")
 # Bytes that steer a terminal, and marks that turn the direction of text: no field needs one.
@@ -265,7 +265,7 @@ def _coverage_row(row: _Row) -> CoverageRow:
     gap = row.matching("gap_m", lambda v: re.fullmatch(r"\d+(\.\d+)?(e[+-]?\d+)?|inf", v), again)
     return CoverageRow(
         survey=row.matching("survey", _good_name, again),
-        tile=row.matching("tile", _TILE.fullmatch, again),
+        tile=row.matching("tile", TILE_NAME.fullmatch, again),
         n=row.number("n", 0, 10**12, again),
         gap_m=float(gap),
         sha256=row.matching("sha256", lambda v: v == PROVISIONAL or _SHA256.fullmatch(v), again),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bedsieve.errors import BedsieveError
 from bedsieve.files import write_json, write_parquet
-from bedsieve.graph.crossovers import line_of
+from bedsieve.graph.lines import line_of
 from bedsieve.graph.tile_geometry import TileBox
 from bedsieve.labels.accounting import Labels, account
 from bedsieve.labels.support import Rules, support_index

@@ -6,7 +6,6 @@ the data, from a glacier of 5 km to the continent; single tracks are drawn thick
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +31,7 @@ from bedsieve.products.cartography import (
     scale_bar,
     tile_outlines,
 )
+from bedsieve.tile_names import TILE_NAME
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
 CELL = 12
 """Side (px) of the cells in which the share of flagged points is taken."""
-
-_TILE = re.compile(r"x(-?\d+)_y(-?\d+)")
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ def write_maps(
 
 
 def _tile_numbers(tiles: Sequence[str | Path]) -> list[tuple[int, int]]:
-    found = (_TILE.fullmatch(Path(pixels).parent.name) for pixels in tiles)
+    found = (TILE_NAME.fullmatch(Path(pixels).parent.name) for pixels in tiles)
     return [(int(match[1]), int(match[2])) for match in found if match]
 
 
