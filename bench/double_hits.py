@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from bedsieve.graph.crossovers import line_of
 from bedsieve.graph.double_hits import double_hits
+from bedsieve.graph.lines import line_of
 from bedsieve.simulate.scale import track_points
 from bench.side_by_side import compare
 
