@@ -85,6 +85,7 @@ def findings(manifests: dict[str, dict[str, Any]]) -> list[str]:
 def test_places() -> None:
     assert results_folder("results/a/logs/r/x.log") == RESULTS
     assert results_folder("elsewhere/x.log") is None
+    assert results_folder("old/logs/logs/r/x.log") == Path("old/logs")
     assert manifest_path(RESULTS, "results/a/t/b.parquet") == RESULTS / "manifests/t/b.parquet.json"
     for odd in ("/raw/b.csv", "../raw/b.csv", "raw/b.csv"):
         assert manifest_path(RESULTS, odd) == RESULTS / "manifests/outside/raw/b.csv.json"
@@ -144,6 +145,13 @@ def test_what_is_no_manifest_is_none(text: str) -> None:
 def test_seeds_are_found_among_nested_parameters() -> None:
     assert find_seed({"a": [1, {"b": {"random_state": 5}}]}) == 5
     assert find_seed({"seed": "none", "a": None}) is None
+
+
+def test_the_seed_of_a_job_goes_before_those_of_its_settings() -> None:
+    settings = {"carving": {"seed": 1}}
+    assert find_seed({"detectors": settings, "seed": 7}) == 7
+    # As a wildcard gives it.
+    assert find_seed({"detectors": settings, "seed": "7"}) == 7
 
 
 def test_versions_are_those_of_loaded_packages() -> None:

@@ -44,8 +44,10 @@ _PACKAGES = {
 
 def results_folder(log: str | Path) -> Path | None:
     """The folder of results that a job's log belongs to: the one above ``logs``; None if there is none."""
-    parts = Path(log).parts
-    return Path(*parts[: parts.index("logs")]) if "logs" in parts[:-1] else None
+    parts = Path(log).parts[:-1]
+    # The last one: the results folder may lie in a folder of that name, or have it itself.
+    place = max((place for place, part in enumerate(parts) if part == "logs"), default=None)
+    return None if place is None else Path(*parts[:place])
 
 
 def manifest_path(results: Path, name: str | Path) -> Path:
@@ -149,10 +151,11 @@ def plain(value: Any) -> Any:
 
 
 def find_seed(value: Any) -> int | None:
-    """The first seed among nested parameters; None where nothing is random."""
+    """The first seed among nested parameters, a job's own before those of its settings; None where nothing is random."""
     if isinstance(value, dict):
         for key in ("seed", "random_state"):
-            if isinstance(value.get(key), int):
+            # As a wildcard it comes as text.
+            if isinstance(value.get(key), int) or str(value.get(key)).isdecimal():
                 return int(value[key])
         value = list(value.values())
     if isinstance(value, list):
