@@ -56,7 +56,7 @@ repair: $(VENV)/runtime ## Delete what is damaged and make it again (CONFIG as a
 	$(REVIEW) repair $(OVERLAY) --cores $(CORES)
 
 prune: $(VENV)/runtime ## List files that nothing asks for now; DELETE=yes deletes them (CONFIG as above)
-	$(REVIEW) prune $(OVERLAY) $(if $(DELETE),--delete)
+	$(REVIEW) prune $(OVERLAY) $(if $(filter yes,$(DELETE)),--delete)
 
 quality: $(VENV)/runtime ## Measure the detectors where all is known (docs/quality.md)
 	$(RUN) snakemake --configfile config/quality.yaml --cores $(CORES) evaluation

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +14,8 @@ from typing import Any
 import pytest
 
 from bedsieve.errors import InputError
-from bedsieve.provenance import check
+from bedsieve.provenance import check, mend
+from bedsieve.provenance.models import model_folder
 from bedsieve.provenance.orphans import delete_orphans, find_orphans, note_orphans
 from bedsieve.provenance.record import (
     digest,
@@ -77,9 +80,28 @@ def chain() -> dict[str, dict[str, Any]]:
     return check.read_manifests(RESULTS)
 
 
+def reach(*asked: str, makes: Callable[[str], bool] = lambda name: True) -> mend.Reach:
+    return mend.Reach(RESULTS, asked, makes)
+
+
+MODEL = "results/a/models/v1/d/manifest.json"
+
+
+@pytest.fixture
+def trained(chain: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The chain, whose model declares curves and manifest.json alone, which lists fold_A.safetensors too."""
+    fold = put("results/a/models/v1/d/fold_A.safetensors", "fold")
+    put(
+        MODEL, json.dumps({"files": {"fold_A.safetensors": sha("fold"), "weights": sha("weights")}})
+    )
+    write_manifests(job(MODEL, "results/a/b.parquet", seed=7))
+    assert not manifest_path(RESULTS, fold).exists()
+    return check.read_manifests(RESULTS)
+
+
 def findings(manifests: dict[str, dict[str, Any]]) -> list[str]:
     stands = check.hash_files(manifests, 2)
-    return sorted(map(str, check.check_files(manifests, stands)))
+    return sorted(map(str, check.check_files(manifests, stands, RESULTS)))
 
 
 def test_places() -> None:
@@ -213,8 +235,8 @@ def test_deleting_takes_the_damaged_file_with_its_manifest(
     chain: dict[str, dict[str, Any]],
 ) -> None:
     put("results/a/c.parquet", "C")
-    found = list(check.check_files(chain, check.hash_files(chain, 1)))
-    assert check.delete(found, chain, RESULTS, ()) == ["results/a/c.parquet"]
+    found = list(check.check_files(chain, check.hash_files(chain, 1), RESULTS))
+    assert mend.delete(found, chain, reach()) == ["results/a/c.parquet"]
     assert not Path("results/a/c.parquet").exists()
     assert not manifest_path(RESULTS, "results/a/c.parquet").exists()
     assert Path("results/a/b.parquet").exists()
@@ -222,9 +244,110 @@ def test_deleting_takes_the_damaged_file_with_its_manifest(
 
 def test_deleting_takes_a_whole_model(chain: dict[str, dict[str, Any]]) -> None:
     put("results/a/models/v1/d/weights", "cut")
-    found = list(check.check_files(chain, check.hash_files(chain, 1)))
-    assert len(check.delete(found, chain, RESULTS, ())) == 2
+    found = list(check.check_files(chain, check.hash_files(chain, 1), RESULTS))
+    assert len(mend.delete(found, chain, reach(MODEL))) == 2
     assert not list(Path("results/a/models/v1/d").iterdir())
+
+
+def test_a_model_that_no_job_reads_is_left_with_advice(chain: dict[str, dict[str, Any]]) -> None:
+    """Of another version, say: no rule trains it now."""
+    put("results/a/models/v1/d/weights", "cut")
+    put("results/a/c.parquet", "C")
+    found = list(check.check_files(chain, check.hash_files(chain, 1), RESULTS))
+    now = reach("results/a/models/v2/d/manifest.json", makes=lambda name: "b.par" in name)
+    assert mend.delete(found, chain, now) == []
+    assert Path("results/a/models/v1/d/weights").exists()
+    assert Path(MODEL).exists()
+    assert Path("results/a/c.parquet").exists()
+    lines = mend.left_alone(found, now)
+    assert len(lines) == 2
+    assert "c.parquet: no rule of this configuration makes it. Restore it" in lines[0]
+    assert "models/v1/d: no job of this plan reads this model. Restore" in lines[1]
+    assert mend.left_alone(found, reach(MODEL)) == []
+
+
+def test_a_part_of_a_model_that_no_job_declares_is_checked_too(
+    trained: dict[str, dict[str, Any]],
+) -> None:
+    fold = "results/a/models/v1/d/fold_A.safetensors"
+    assert findings(trained) == []
+    put(fold, "f")
+    assert findings(trained) == [f"damaged: {fold}: its bytes are not those that were written"]
+    Path(fold).unlink()
+    assert findings(trained) == [f"missing: {fold}: is gone; a run makes it again"]
+    put(fold, "f")
+    found = list(check.check_files(trained, check.hash_files(trained, 1), RESULTS))
+    # Snakemake knows no rule for a part: what is asked for is what the rule declares.
+    made = mend.delete(found, trained, reach(MODEL))
+    assert made == [MODEL, "results/a/models/v1/d/weights"]
+    assert not list(Path("results/a/models/v1/d").iterdir())
+
+
+def test_a_damaged_part_is_not_trained_again_on_other_files(
+    trained: dict[str, dict[str, Any]],
+) -> None:
+    put("results/a/models/v1/d/fold_A.safetensors", "f")
+    write_manifests(job(put("results/a/b.parquet", "anew"), "raw.csv"))
+    manifests = check.read_manifests(RESULTS)
+    found = list(check.check_files(manifests, check.hash_files(manifests, 1), RESULTS))
+    with pytest.raises(InputError, match=r"fold_A.*damaged, and was trained on another"):
+        mend.delete(found, manifests, reach(MODEL))
+    assert Path(MODEL).exists()
+
+
+def test_a_model_that_was_copied_here_is_checked_and_not_trained_again(
+    trained: dict[str, dict[str, Any]],
+) -> None:
+    shutil.copytree("results/a/models/v1/d", "results/a/models/v1/copied")
+    copied = "results/a/models/v1/copied/manifest.json"
+    put("results/a/models/v1/copied/fold_A.safetensors", "f")
+    manifests = check.read_manifests(RESULTS)
+    (found,) = check.check_files(manifests, check.hash_files(manifests, 1), RESULTS)
+    assert str(found).startswith(
+        "damaged: results/a/models/v1/copied/fold_A.safetensors: its bytes"
+    )
+    with pytest.raises(InputError, match="was not trained here"):
+        mend.delete([found], manifests, reach(copied))
+    put(copied, "{")
+    manifests = check.read_manifests(RESULTS)
+    (found,) = check.check_files(manifests, check.hash_files(manifests, 1), RESULTS)
+    assert str(found).startswith(f"damaged: {copied}: its manifest is not whole")
+    with pytest.raises(InputError, match="was not trained here"):
+        mend.delete([found], manifests, reach(copied))
+    assert Path(copied).exists()
+
+
+@pytest.mark.parametrize("name", ["../../../c.parquet", "../../../../../raw.csv", "/etc/passwd"])
+def test_a_forged_model_leads_to_no_file_beyond_its_folder(
+    trained: dict[str, dict[str, Any]], name: str
+) -> None:
+    put(MODEL, json.dumps({"files": {name: sha("another")}}))
+    manifests = check.read_manifests(RESULTS)
+    assert not any(about.get("part_of") for about in manifests.values())
+
+
+def test_another_version_of_a_package_keeps_no_model_from_being_mended(
+    trained: dict[str, dict[str, Any]],
+) -> None:
+    """Its note names the first file of many, here one of the model."""
+    put("results/a/models/v1/d/weights", "cut")
+    model = {name: trained[name] for name in trained if "/d/" in name}
+    (note,) = check.check_packages(model, {"python": "9.9.9"})
+    assert Path(note.file).parent == Path(MODEL).parent
+    assert not note.other_model
+    found = check.check_files(trained, check.hash_files(trained, 1), RESULTS)
+    assert MODEL in mend.delete([note, *found], trained, reach(MODEL))
+
+
+def test_a_model_is_one_below_the_results_wherever_these_lie() -> None:
+    results = Path("old/models/a")
+    assert model_folder("old/models/a/tiles/x0_y0/points.parquet", results) is None
+    assert model_folder("old/models/a/models/v1/d/weights", results) == results / "models/v1/d"
+    assert model_folder("old/models/a/models/notes", results) is None
+    chain = {"old/models/a/b": {"sha256": sha("b"), "inputs": {"raw.csv": sha("raw")}}}
+    stands = {"old/models/a/b": sha("b"), "raw.csv": sha("new")}
+    (found,) = check.check_files(chain, stands, results)
+    assert found.kind == check.STALE
 
 
 def test_a_model_that_would_come_out_differently_is_not_deleted(
@@ -233,9 +356,9 @@ def test_a_model_that_would_come_out_differently_is_not_deleted(
     put("results/a/models/v1/d/weights", "cut")
     write_manifests(job(put("results/a/b.parquet", "anew"), "raw.csv"))
     manifests = check.read_manifests(RESULTS)
-    found = list(check.check_files(manifests, check.hash_files(manifests, 1)))
+    found = list(check.check_files(manifests, check.hash_files(manifests, 1), RESULTS))
     with pytest.raises(InputError, match=r"weights: this model is damaged.*models\.version"):
-        check.delete(found, manifests, RESULTS, ())
+        mend.delete(found, manifests, reach(MODEL))
     assert Path("results/a/models/v1/d/manifest.json").exists()
 
 
@@ -244,10 +367,9 @@ def test_what_is_missing_is_made_again_where_a_run_asks_for_it(
 ) -> None:
     for name in ("c.parquet", "models/v1/d/weights"):
         Path("results/a", name).unlink()
-    found = list(check.check_files(chain, check.hash_files(chain, 1)))
-    assert check.delete(found, chain, RESULTS, ["results/a/b.parquet"]) == []
-    asked = ["results/a/c.parquet", "results/a/models/v1/d/manifest.json"]
-    assert check.delete(found, chain, RESULTS, asked) == [
+    found = list(check.check_files(chain, check.hash_files(chain, 1), RESULTS))
+    assert mend.delete(found, chain, reach("results/a/b.parquet")) == []
+    assert mend.delete(found, chain, reach("results/a/c.parquet", MODEL)) == [
         *("results/a/c.parquet", "results/a/models/v1/d/manifest.json"),
         "results/a/models/v1/d/weights",
     ]
@@ -270,10 +392,10 @@ def test_a_forged_manifest_deletes_nothing_beyond_the_results(
     manifest_path(RESULTS, own).parent.mkdir(parents=True, exist_ok=True)
     manifest_path(RESULTS, own).write_text(json.dumps(forged | {"file": str(own)}))
     manifests = check.read_manifests(RESULTS)
-    found = list(check.check_files(manifests, check.hash_files(manifests, 1)))
+    found = list(check.check_files(manifests, check.hash_files(manifests, 1), RESULTS))
     assert f"damaged: {own}: its bytes are not" in "\n".join(map(str, found))
-    delete_orphans(find_orphans(manifests, (), RESULTS), RESULTS)
-    check.delete(found, manifests, RESULTS, ())
+    delete_orphans(find_orphans(manifests, (), RESULTS, lambda name: False, ()), RESULTS)
+    mend.delete(found, manifests, reach())
     assert own.read_text() == "mine"
 
 
@@ -285,7 +407,7 @@ def test_files_that_nothing_asks_for_are_left_over(chain: dict[str, dict[str, An
         write_manifests(job(name, "raw.csv"))
     manifests = check.read_manifests(RESULTS)
     # Neither models nor what was made on request, nor the user's file.
-    assert find_orphans(manifests, {kept}, RESULTS) == [gone]
+    assert find_orphans(manifests, {kept}, RESULTS, lambda name: False, ()) == [gone]
     assert [str(found) for found in note_orphans([gone])] == [
         f"note: {gone}: nothing asks for it now; `make prune` lists what can go"
     ]
@@ -297,6 +419,33 @@ def test_files_that_nothing_asks_for_are_left_over(chain: dict[str, dict[str, An
     assert gone not in check.read_manifests(RESULTS)
 
 
+def test_what_is_made_by_name_stays_with_what_it_was_made_from() -> None:
+    """Of a former member only what something by name was made from stays."""
+    raw = put("raw.csv", "raw")
+    tile = "results/a/tiles/x0_y0"
+    made = [
+        (segments := f"{tile}/scores/segments.parquet", raw, "segments"),
+        (pca := f"{tile}/scores/pca.parquet", raw, "pca"),
+        (pegasus := f"{tile}/scores/pegasus.parquet", "results/a/models/v1/pca/m.json", "pegasus"),
+        (residuals := f"{tile}/residuals.parquet", segments, "sparker_residuals"),
+        (card := "results/a/scorecards/A/scorecard.json", residuals, "sparker"),
+        (cards := "results/a/products/survey_scorecards.tsv", card, "survey_scorecards"),
+        (told := "results/a/products/pca.tsv", "results/a/models/v1/pca/m.json", "told"),
+        (retired := "results/a/surveys/B.parquet", raw, "harmonise"),
+    ]
+    put("results/a/models/v1/pca/m.json", "m")
+    for name, source, rule in made:
+        write_manifests(job(put(name, name), source, rule=rule))
+    manifests = check.read_manifests(RESULTS)
+    idle, can_make = {"segments", "pca"}, (lambda name: name != retired)
+    assert find_orphans(manifests, (), RESULTS, can_make, idle) == sorted([told, retired, pca])
+    assert manifests.keys() >= {pegasus, residuals, cards}
+    for name in (card, residuals, cards):
+        del manifests[name]
+    left = find_orphans(manifests, (), RESULTS, can_make, idle)
+    assert left == sorted([told, retired, pca, segments])
+
+
 @pytest.mark.parametrize("text", ["{", "", '{"format": 1, "sha256": "0", "file": "results/a/c"}'])
 def test_a_broken_manifest_is_named_and_goes_with_its_file(
     chain: dict[str, dict[str, Any]], text: str
@@ -304,13 +453,13 @@ def test_a_broken_manifest_is_named_and_goes_with_its_file(
     manifest_path(RESULTS, "results/a/c.parquet").write_text(text)
     manifests = check.read_manifests(RESULTS)
     assert manifests.keys() == chain.keys()
-    found = list(check.check_files(manifests, check.hash_files(manifests, 1)))
+    found = list(check.check_files(manifests, check.hash_files(manifests, 1), RESULTS))
     words = "its manifest is not whole: nothing tells how it was made"
     assert list(map(str, found)) == [f"damaged: results/a/c.parquet: {words}"]
     assert not list(
         check.check_plan(manifests, {"results/a/c.parquet": check.Expected("0ther", {})})
     )
-    assert check.delete(found, manifests, RESULTS, ()) == ["results/a/c.parquet"]
+    assert mend.delete(found, manifests, reach()) == ["results/a/c.parquet"]
     assert not Path("results/a/c.parquet").exists()
     assert findings(check.read_manifests(RESULTS)) == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -121,8 +122,9 @@ def test_every_product_has_a_manifest_and_all_is_well(copied: Project) -> None:
         ]
     }
     assert made > parts
-    made = {path for path in made if path not in parts or manifest(results, path).exists()}
-    for path in made:
+    undeclared = {path for path in parts if not manifest(results, path).exists()}
+    assert undeclared
+    for path in made - undeclared:
         about = json.loads(manifest(results, path).read_text())
         assert about["file"] == f"results/demo/{path}"
         assert len(about["config"]) == len(about["code"]) == 16
@@ -132,6 +134,12 @@ def test_every_product_has_a_manifest_and_all_is_well(copied: Project) -> None:
     done = review(copied, "verify")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "all are as they were made" in done.stdout
+    for path in undeclared:
+        os.truncate(results / path, 1)
+    done = review(copied, "verify")
+    assert done.returncode == 1
+    said = re.findall(r"damaged: results/demo/(\S+): its bytes are not", done.stdout)
+    assert set(map(Path, said)) == undeclared
 
 
 def test_a_corrupted_table_and_a_truncated_model_are_named_and_made_again(
@@ -143,14 +151,17 @@ def test_a_corrupted_table_and_a_truncated_model_are_named_and_made_again(
     body[len(body) // 2] ^= 1
     table.write_bytes(bytes(body))
     os.truncate(model, 100)
+    # A file of a model that no rule declares: here there are too few labels to learn from.
+    part = copied.path("results/demo/models/v1/gnn/untrained.json")
+    os.truncate(part, 1)
     done = review(copied, "verify")
     assert done.returncode == 1
-    for path in (table, model):
+    for path in (table, model, part):
         assert f"damaged: {path.relative_to(copied.folder)}: its bytes are not" in done.stdout
-    assert "2 damaged" in done.stdout
+    assert "3 damaged" in done.stdout
     done = review(copied, "repair", "--cores", "2")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Making 3 files again." in done.stdout
+    assert "Making 5 files again." in done.stdout
     assert digests(copied.path("results")) == digests(finished.path("results"))
     assert review(copied, "verify").returncode == 0
 
@@ -258,3 +269,84 @@ def test_the_cluster_profile_tells_networks_to_use_the_gpus_that_it_gives(projec
     profile = project.path("profiles/slurm/config.yaml")
     profile.write_text(profile.read_text().replace("device: gpu", "device: tpu"))
     assert "'tpu' at models.device is unknown" in project.snakemake("--dry-run", *cluster).stdout
+
+
+def put_result(project: Project, name: str, rule: str, *inputs: str) -> Path:
+    """A file of the results with a manifest, as a job of the rule would leave them."""
+    path = project.path(f"results/demo/{name}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(name)
+    about = {
+        "format": 1,
+        "file": f"results/demo/{name}",
+        "sha256": hashlib.sha256(name.encode()).hexdigest(),
+        "bytes": len(name),
+        "rule": rule,
+        "inputs": {f"results/demo/{source}": "0" for source in inputs},
+        "code": None,
+        "params": {},
+        "packages": {},
+    }
+    place = project.path(f"results/demo/manifests/{name}.json")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(json.dumps(about))
+    return path
+
+
+def test_prune_keeps_what_is_made_by_name(project: Project) -> None:
+    """Of surveys, tiles and members that there are no more, nothing is kept."""
+    names = pl.read_csv(project.path("config/demo/surveys.tsv"), separator="\t")["survey"]
+    coverage = pl.read_csv(
+        project.path("config/demo/coverage.tsv"), separator="\t", comment_prefix="#"
+    )
+    here = f"tiles/{coverage.filter(pl.col('n') > 0)['tile'][0]}"
+    project.configure(
+        ensemble={"members": ["along_track", "segments"]}, evaluation={"beside": ["local_entropy"]}
+    )
+    kept = [
+        put_result(project, f"{here}/residuals.parquet", "sparker_residuals"),
+        put_result(project, f"surveys/{names[0]}.scores/sparker.parquet", "sparker"),
+        put_result(project, "products/survey_scorecards.tsv", "survey_scorecards"),
+        put_result(project, "products/survey_kernels.tsv", "survey_scorecards"),
+        put_result(project, f"{here}/scores/local_entropy.parquet", "local_entropy"),
+        put_result(project, "products/local_entropy_calibration.tsv", "local_entropy_calibration"),
+        put_result(project, "evaluation/evaluation.tsv", "evaluation"),
+    ]
+    model = "models/v1/gnn/manifest.json"
+    gone = [
+        put_result(project, "surveys/RETIRED.parquet", "harmonise"),
+        put_result(project, "surveys/RETIRED.scores/sparker.parquet", "sparker"),
+        put_result(project, "tiles/x900_y900/residuals.parquet", "sparker_residuals"),
+        put_result(project, f"{here}/scores/gnn.parquet", "gnn", model),
+        put_result(project, "products/gnn_training.tsv", "gnn_training", model),
+        put_result(project, "products/maps/detector_gnn.png", "maps"),
+    ]
+    listed = review(project, "prune").stdout.splitlines()
+    assert listed[:-1] == sorted(str(path.relative_to(project.folder)) for path in gone)
+    assert f"Deleted {len(gone)} files." in review(project, "prune", "--delete").stdout
+    assert all(path.exists() for path in kept)
+    assert not any(path.exists() for path in gone)
+
+
+def test_a_damaged_model_of_another_version_stays(project: Project) -> None:
+    """No rule trains it, so its weights must not go."""
+    project.configure(models={"version": "v2"})
+    weights = put_result(project, "models/v1/gnn/curves.tsv", "train_gnn")
+    manifest = put_result(project, "models/v1/gnn/manifest.json", "train_gnn")
+    weights.write_text("cut")
+    done = review(project, "repair")
+    assert "damaged: results/demo/models/v1/gnn/curves.tsv" in done.stdout
+    assert "left as it is: results/demo/models/v1/gnn: no job of this plan" in done.stdout
+    assert "Nothing has to be made again." in done.stdout
+    assert done.returncode == 0
+    assert weights.exists()
+    assert manifest.exists()
+
+
+def test_prune_deletes_on_yes_alone() -> None:
+    for word, deletes in (("yes", True), ("no", False), ("", False)):
+        said = subprocess.run(
+            ["make", "-n", "prune", f"DELETE={word}"], cwd=ROOT, capture_output=True, text=True
+        )
+        assert said.returncode == 0, said.stderr
+        assert ("--delete" in said.stdout) == deletes

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from bedsieve.errors import BedsieveError
 from bedsieve.files import write_text
-from bedsieve.provenance import check
+from bedsieve.provenance import check, mend
 from bedsieve.provenance.orphans import delete_orphans, find_orphans, note_orphans
 from bedsieve.review.jobs import Planned, planned_jobs
 
@@ -102,7 +102,10 @@ def repair(plan: Planned, configfiles: list[Path], cores: str) -> int:
     """Delete what a run must make again, and run; the exit status of Snakemake."""
     findings, manifests = _findings(plan)
     read = {name for job in plan.jobs for name in job.inputs}
-    gone = check.delete(findings, manifests, plan.results, _outputs(plan) | read)
+    reach = mend.Reach(plan.results, _outputs(plan) | read, plan.can_make)
+    for line in mend.left_alone(findings, reach):
+        print(line)
+    gone = mend.delete(findings, manifests, reach)
     if gone:
         print(f"Making {len(gone)} files again.", flush=True)
     elif any(finding.kind == check.CHANGED for finding in findings):
@@ -118,7 +121,7 @@ def repair(plan: Planned, configfiles: list[Path], cores: str) -> int:
 
 def prune(plan: Planned, delete: bool) -> int:
     """List the files that nothing asks for now, and delete them if told to; 0."""
-    names = find_orphans(check.read_manifests(plan.results), _outputs(plan), plan.results)
+    names = _orphans(plan, check.read_manifests(plan.results))
     for name in names:
         print(name)
     if not names:
@@ -131,6 +134,10 @@ def prune(plan: Planned, delete: bool) -> int:
     return 0
 
 
+def _orphans(plan: Planned, manifests: check.Manifests) -> list[str]:
+    return find_orphans(manifests, _outputs(plan), plan.results, plan.can_make, plan.idle)
+
+
 def _outputs(plan: Planned) -> set[str]:
     return {name for job in plan.jobs for name in job.outputs}
 
@@ -141,10 +148,10 @@ def _findings(plan: Planned) -> tuple[list[check.Finding], check.Manifests]:
     expected = {
         name: check.Expected(job.code, job.params) for job in plan.jobs for name in job.outputs
     }
-    orphans = find_orphans(manifests, _outputs(plan), plan.results)
+    orphans = _orphans(plan, manifests)
     asked_for = {name: about for name, about in manifests.items() if name not in set(orphans)}
     findings = [
-        *check.check_files(asked_for, stands),
+        *check.check_files(asked_for, stands, plan.results),
         *check.check_plan(asked_for, expected),
         *check.check_packages(asked_for, _installed(asked_for)),
         *note_orphans(orphans),

@@ -1,16 +1,20 @@
 """The jobs that Snakemake would run, as plain data: from its own plan, so that nothing here can differ from a run.
 
-In: the Snakefile and overlay configurations. Out: one `PlannedJob` for each job of the default target. Snakemake offers
-no public way to its plan but printed text, so its internals are touched here, and nowhere else.
+In: the Snakefile and overlay configurations. Out: one `PlannedJob` for each job of the default target, and what
+else the rules could make. Snakemake offers no public way to its plan but printed text, so its internals are touched here,
+and nowhere else.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bedsieve.config import detectors_asked_for
 from bedsieve.errors import BedsieveError
+from bedsieve.evaluation.members import SCORERS, with_what_they_read
 from bedsieve.plan import Plan
 from bedsieve.provenance.record import code_of, plain
 
@@ -18,6 +22,7 @@ from bedsieve.provenance.record import code_of, plain
 _LATE = 21
 _CORES = 64  # more than a rule asks for, so that no number of threads is cut
 _BASE_MINUTES, _MARGIN = 4.0, 3.0  # of `bedsieve.plan.minutes`
+_BY_NAME = "sparker"  # its scorecards are asked for by name, member or not
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,9 @@ class PlannedJob:
 class Planned:
     """All jobs of the default target, the results folder that they write to, and two pictures in graphviz's words.
 
-    `provisional` counts the surveys whose tiles are a guess, because their files have not been scanned yet.
+    `provisional` counts the surveys whose tiles are a guess, because their files have not been scanned yet. `patterns` are
+    the outputs of all rules, asked for or not, `tiles` those that there are, and `idle` the detectors that are neither
+    members nor judged beside them.
     """
 
     jobs: tuple[PlannedJob, ...]
@@ -56,6 +63,15 @@ class Planned:
     provisional: int
     rulegraph: str
     filegraph: str
+    patterns: tuple[re.Pattern[str], ...] = ()
+    tiles: frozenset[str] = frozenset()
+    idle: frozenset[str] = frozenset()
+
+    def can_make(self, name: str) -> bool:
+        """Whether a rule makes a file of this name, of the surveys and tiles that there are."""
+        found = (pattern.match(name) for pattern in self.patterns)
+        wildcards = (match.groupdict() for match in found if match is not None)
+        return any("tile" not in each or each["tile"] in self.tiles for each in wildcards)
 
 
 def planned_jobs(snakefile: Path, configfiles: list[Path]) -> Planned:
@@ -98,6 +114,7 @@ def planned_jobs(snakefile: Path, configfiles: list[Path]) -> Planned:
 
 def _as_data(workflow: Any) -> Planned:
     plan: Plan = workflow.globals["PLAN"]
+    config = workflow.globals["config"]
     dag = workflow.dag
     jobs = [job for level in dag.toposorted() for job in level if job.rule.name != "all"]
     place = {job: number for number, job in enumerate(jobs)}
@@ -107,6 +124,9 @@ def _as_data(workflow: Any) -> Planned:
         len(plan.provisional()),
         str(dag.rule_dot()),
         str(dag.filegraph_dot()),
+        tuple(output.regex() for rule in workflow.rules for output in rule.output),
+        frozenset(plan.tiles),
+        frozenset(SCORERS) - {_BY_NAME, *with_what_they_read(detectors_asked_for(config))},
     )
 
 
