@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bedsieve.errors import InputError
+from bedsieve.errors import BedsieveError, InputError
 from bedsieve.provenance import check, mend
 from bedsieve.provenance.models import model_folder
 from bedsieve.provenance.orphans import delete_orphans, find_orphans, note_orphans
@@ -348,6 +348,13 @@ def test_a_model_is_one_below_the_results_wherever_these_lie() -> None:
     stands = {"old/models/a/b": sha("b"), "raw.csv": sha("new")}
     (found,) = check.check_files(chain, stands, results)
     assert found.kind == check.STALE
+
+
+def test_nothing_goes_while_a_run_holds_locks() -> None:
+    mend.refuse_beside_a_run()
+    put(".snakemake/locks/0.input.lock", "results/a/b.parquet")
+    with pytest.raises(BedsieveError, match=r"a run works on this folder.*snakemake --unlock"):
+        mend.refuse_beside_a_run()
 
 
 def test_a_model_that_would_come_out_differently_is_not_deleted(

@@ -321,6 +321,15 @@ def test_prune_keeps_what_is_made_by_name(project: Project) -> None:
         put_result(project, "products/gnn_training.tsv", "gnn_training", model),
         put_result(project, "products/maps/detector_gnn.png", "maps"),
     ]
+    locks = project.path(".snakemake/locks")
+    locks.mkdir(parents=True)
+    (locks / "0.input.lock").write_text("results/demo/surveys/RETIRED.parquet\n")
+    for command in (("prune", "--delete"), ("repair",)):
+        done = review(project, *command)
+        assert done.returncode == 1
+        assert "a run works on this folder, so nothing is deleted" in done.stderr
+    assert all(path.exists() for path in (*kept, *gone))
+    (locks / "0.input.lock").unlink()
     listed = review(project, "prune").stdout.splitlines()
     assert listed[:-1] == sorted(str(path.relative_to(project.folder)) for path in gone)
     assert f"Deleted {len(gone)} files." in review(project, "prune", "--delete").stdout

@@ -1,7 +1,7 @@
 """What a repair deletes, so that a run makes it again, and what it leaves alone.
 
 In: findings, and how far a run gets. Out: names of files that are gone now, and words about those that nobody here can
-make again. No file goes that the workflow would not make.
+make again. No file goes that the workflow would not make, and none while a run is on.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bedsieve.errors import InputError
+from bedsieve.errors import BedsieveError, InputError
 from bedsieve.provenance.check import DAMAGED, MISSING, STALE, Finding, Manifests
 from bedsieve.provenance.models import model_folder
 from bedsieve.provenance.record import manifest_path
+
+_LOCKS = Path(".snakemake", "locks")
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,21 @@ class Reach:
     results: Path
     asked: Collection[str]
     can_make: Callable[[str], bool]
+
+
+def refuse_beside_a_run(folder: Path = _LOCKS) -> None:
+    """Stop before files go that a run may be about to read.
+
+    Raises
+    ------
+    BedsieveError
+        If Snakemake holds locks in the working folder, or a run that was killed left some.
+    """
+    if any(folder.glob("*.lock")):
+        raise BedsieveError(
+            f"{folder}: a run works on this folder, so nothing is deleted. Wait until it has ended. If none runs, "
+            "one was killed and left its locks: `snakemake --unlock`, with the configuration of that run."
+        )
 
 
 def delete(findings: Iterable[Finding], manifests: Manifests, reach: Reach) -> list[str]:

@@ -99,12 +99,21 @@ def verify(plan: Planned) -> int:
 
 
 def repair(plan: Planned, configfiles: list[Path], cores: str) -> int:
-    """Delete what a run must make again, and run; the exit status of Snakemake."""
+    """Delete what a run must make again, and run; the exit status of Snakemake.
+
+    Raises
+    ------
+    BedsieveError
+        If a run is on. Nothing is deleted then.
+    """
+    mend.refuse_beside_a_run()
     findings, manifests = _findings(plan)
     read = {name for job in plan.jobs for name in job.inputs}
     reach = mend.Reach(plan.results, _outputs(plan) | read, plan.can_make)
     for line in mend.left_alone(findings, reach):
         print(line)
+    # Again: hashing may have taken hours.
+    mend.refuse_beside_a_run()
     gone = mend.delete(findings, manifests, reach)
     if gone:
         print(f"Making {len(gone)} files again.", flush=True)
@@ -120,13 +129,20 @@ def repair(plan: Planned, configfiles: list[Path], cores: str) -> int:
 
 
 def prune(plan: Planned, delete: bool) -> int:
-    """List the files that nothing asks for now, and delete them if told to; 0."""
+    """List the files that nothing asks for now, and delete them if told to; 0.
+
+    Raises
+    ------
+    BedsieveError
+        If they are to be deleted while a run is on.
+    """
     names = _orphans(plan, check.read_manifests(plan.results))
     for name in names:
         print(name)
     if not names:
         print("Nothing is left over.")
     elif delete:
+        mend.refuse_beside_a_run()
         delete_orphans(names, plan.results)
         print(f"Deleted {len(names)} files.")
     else:
