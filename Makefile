@@ -8,12 +8,14 @@ BIN := $(VENV)/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)/workflow/scripts"
 # Which configuration `plan`, `verify`, `repair` and `prune` are about: none for the whole of Bedmap.
 CONFIG ?=
+# The workflow profile that runs are made with, where it sets something of the configuration: profiles/slurm.
+PROFILE ?=
 DELETE ?=
 # A cluster for `plan` to estimate: nodes that are all alike, and the GPUs of each.
 NODES ?=
 GPUS ?= 0
 REVIEW = $(RUN) python -m bedsieve.review
-OVERLAY = $(if $(CONFIG),--configfile $(CONFIG))
+OVERLAY = $(if $(CONFIG),--configfile $(CONFIG)) $(if $(PROFILE),--profile $(PROFILE))
 DEMO := --configfile config/demo.yaml --cores $(CORES)
 PARALLEL := --numprocesses $(CORES) --dist worksteal
 QUALITY := results/quality
@@ -46,16 +48,16 @@ report: $(VENV)/runtime ## Write the demo's Snakemake report (report.html)
 	$(RUN) snakemake $(DEMO)
 	$(RUN) snakemake $(DEMO) --report results/demo/report/snakemake.html
 
-plan: $(VENV)/runtime ## Show what a run would do, and draw it (plan/); CONFIG=config/demo.yaml for the demo; NODES=20 GPUS=2
+plan: $(VENV)/runtime ## Show what a run would do, and draw it (plan/); CONFIG=config/demo.yaml for the demo; PROFILE=profiles/slurm; NODES=20 GPUS=2
 	$(REVIEW) plan $(OVERLAY) --pictures plan $(if $(NODES),--nodes $(NODES) --gpus $(GPUS))
 
-verify: $(VENV)/runtime ## Check every file of the results against its manifest (CONFIG as above)
+verify: $(VENV)/runtime ## Check every file of the results against its manifest (CONFIG, PROFILE as above)
 	$(REVIEW) verify $(OVERLAY)
 
-repair: $(VENV)/runtime ## Delete what is damaged and make it again (CONFIG as above)
-	$(REVIEW) repair $(OVERLAY) --cores $(CORES)
+repair: $(VENV)/runtime ## Delete what is damaged and make it again (CONFIG, PROFILE as above)
+	$(REVIEW) repair $(OVERLAY) $(if $(PROFILE),,--cores $(CORES))
 
-prune: $(VENV)/runtime ## List files that nothing asks for now; DELETE=yes deletes them (CONFIG as above)
+prune: $(VENV)/runtime ## List files that nothing asks for now; DELETE=yes deletes them (CONFIG, PROFILE as above)
 	$(REVIEW) prune $(OVERLAY) $(if $(filter yes,$(DELETE)),--delete)
 
 quality: $(VENV)/runtime ## Measure the detectors where all is known (docs/quality.md)

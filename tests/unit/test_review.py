@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from bedsieve.errors import InputError
 from bedsieve.provenance import check
+from bedsieve.review import __main__ as review
 from bedsieve.review.__main__ import draw, holes, show_findings
-from bedsieve.review.jobs import Planned, PlannedJob
+from bedsieve.review.jobs import Planned, PlannedJob, config_of, profile_file
 from bedsieve.review.submissions import (
     STEP_S,
     SUBMISSION_S,
@@ -176,6 +178,48 @@ def test_findings_are_shown_the_gravest_first_and_not_without_end(
     assert lines[-1] == "100 files checked: 1 damaged, 60 out of date."
     show_findings([], 5)
     assert capsys.readouterr().out == "5 files checked: all are as they were made.\n"
+
+
+@pytest.mark.parametrize(
+    ("profile", "cores", "words"),
+    [
+        (None, None, "all --configfile region.yaml --cores all"),
+        (None, "2", "all --configfile region.yaml --cores 2"),
+        ("p/config.yaml", None, "all --configfile region.yaml --workflow-profile p/config.yaml"),
+    ],
+)
+def test_a_repair_runs_as_it_was_planned(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    profile: str | None,
+    cores: str | None,
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    commands: list[list[str]] = []
+
+    def run(command: list[str], check: bool) -> subprocess.CompletedProcess[str]:
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 3)
+
+    found = [check.Finding(check.CHANGED, "results/a", "x")]
+    monkeypatch.setattr(review, "_findings", lambda plan: (found, {}))
+    monkeypatch.setattr(review.subprocess, "run", run)
+    given = Path(profile) if profile else None
+    assert review.repair(planned(), [Path("region.yaml")], given, cores) == 3
+    assert " ".join(commands[0]).endswith(f"-m snakemake {words}")
+
+
+def test_the_configuration_of_a_profile_is_read_as_snakemake_does(tmp_path: Path) -> None:
+    assert config_of(None) == {}
+    assert config_of(profile_file(ROOT / "profiles/slurm")) == {"models": {"device": "gpu"}}
+    assert config_of(profile_file(ROOT / "profiles/default")) == {}
+    with pytest.raises(InputError, match=r"is no profile: it holds no config\.yaml"):
+        profile_file(tmp_path)
+    path = tmp_path / "config.yaml"
+    path.write_text("config:\n  models: [\n")
+    with pytest.raises(InputError, match=r"config\.yaml: cannot be read: .*line 3"):
+        config_of(profile_file(tmp_path))
 
 
 def test_groups_are_read_from_the_profile() -> None:

@@ -359,3 +359,21 @@ def test_prune_deletes_on_yes_alone() -> None:
         )
         assert said.returncode == 0, said.stderr
         assert ("--delete" in said.stdout) == deletes
+
+
+def gpus_of(table: str, rule: str) -> str:
+    lines = table.splitlines()
+    end = next(line for line in lines if "GPUs" in line).index("GPUs") + len("GPUs")
+    return (
+        next(line for line in lines if line.startswith(f"{rule} "))[:end].rsplit("  ", 1)[1].strip()
+    )
+
+
+def test_a_profile_counts_as_in_a_run(project: Project) -> None:
+    cluster = ("--profile", "profiles/slurm")
+    for rule in ("train_gnn", "gnn"):
+        assert gpus_of(review(project, "plan").stdout, rule) == ""
+        assert gpus_of(review(project, "plan", *cluster).stdout, rule) == "1"
+    done = review(project, "plan", "--profile", "profiles/slrm")
+    assert done.returncode == 1
+    assert "profiles/slrm: is no profile" in done.stderr

@@ -1,10 +1,10 @@
 """Show a plan, check what was made without running anything, make again what is damaged, or delete what is left over.
 
-python -m bedsieve.review plan [--configfile FILE ...] [--pictures FOLDER]
+python -m bedsieve.review plan [--configfile FILE ...] [--profile FOLDER] [--pictures FOLDER]
                                [--nodes N [--gpus N] [--node-cores N] [--node-gb N]]
-python -m bedsieve.review verify [--configfile FILE ...]
-python -m bedsieve.review repair [--configfile FILE ...] [--cores N]
-python -m bedsieve.review prune [--configfile FILE ...] [--delete]
+python -m bedsieve.review verify [--configfile FILE ...] [--profile FOLDER]
+python -m bedsieve.review repair [--configfile FILE ...] [--profile FOLDER] [--cores N]
+python -m bedsieve.review prune [--configfile FILE ...] [--profile FOLDER] [--delete]
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from bedsieve.errors import BedsieveError
 from bedsieve.files import write_text
 from bedsieve.provenance import check, mend
 from bedsieve.provenance.orphans import delete_orphans, find_orphans, note_orphans
-from bedsieve.review.jobs import Planned, planned_jobs
+from bedsieve.review.jobs import Planned, planned_jobs, profile_file
 
 ROOT = Path(__file__).resolve().parents[4]
 _SHOWN = 40
@@ -34,23 +34,26 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bedsieve.review")
     parser.add_argument("command", choices=("plan", "verify", "repair", "prune"))
     parser.add_argument("--configfile", nargs="+", type=Path, default=[])
+    parser.add_argument("--profile", type=Path, help="the workflow profile that runs are made with")
     parser.add_argument("--pictures", type=Path, help="draw the graphs of rules and files there")
     parser.add_argument("--nodes", type=_count, help="estimate a cluster of so many nodes, alike")
     parser.add_argument("--gpus", type=int, default=0, help="GPUs of each node")
     parser.add_argument("--node-cores", type=_count, default=16, help="cores of each node")
     parser.add_argument("--node-gb", type=_count, default=64, help="memory of each node (GB)")
-    parser.add_argument("--cores", default="all", help="cores of the run that repairs")
+    parser.add_argument("--cores", help="cores of the run that repairs; else the profile's, or all")
     parser.add_argument("--delete", action="store_true", help="delete what `prune` lists")
     asked = parser.parse_args(arguments)
     try:
-        plan = planned_jobs(ROOT / "Snakefile", asked.configfile)
+        if asked.profile is not None:
+            asked.profile = profile_file(asked.profile)
+        plan = planned_jobs(ROOT / "Snakefile", asked.configfile, asked.profile)
         if asked.command == "plan":
             return show_plan(plan, asked)
         if asked.command == "verify":
             return verify(plan)
         if asked.command == "prune":
             return prune(plan, asked.delete)
-        return repair(plan, asked.configfile, asked.cores)
+        return repair(plan, asked.configfile, asked.profile, asked.cores)
     except BedsieveError as error:
         print(f"bedsieve: {error}", file=sys.stderr)
         return 1
@@ -98,7 +101,9 @@ def verify(plan: Planned) -> int:
     return 1 if any(finding.kind != check.NOTE for finding in findings) else 0
 
 
-def repair(plan: Planned, configfiles: list[Path], cores: str) -> int:
+def repair(
+    plan: Planned, configfiles: list[Path], profile: Path | None = None, cores: str | None = None
+) -> int:
     """Delete what a run must make again, and run; the exit status of Snakemake.
 
     Raises
@@ -122,9 +127,11 @@ def repair(plan: Planned, configfiles: list[Path], cores: str) -> int:
     else:
         print("Nothing has to be made again.")
         return 0
-    # By name: Snakemake does not miss a file that only finished files were made from.
     overlay = ["--configfile", *map(str, configfiles)] if configfiles else []
-    command = [sys.executable, "-m", "snakemake", *gone, "all", "--cores", cores, *overlay]
+    overlay += ["--workflow-profile", str(profile)] if profile else []
+    overlay += ["--cores", cores or "all"] if cores or not profile else []
+    # By name: Snakemake does not miss a file that only finished files were made from.
+    command = [sys.executable, "-m", "snakemake", *gone, "all", *overlay]
     return subprocess.run(command, check=False).returncode
 
 

@@ -1,6 +1,6 @@
 """The jobs that Snakemake would run, as plain data: from its own plan, so that nothing here can differ from a run.
 
-In: the Snakefile and overlay configurations. Out: one `PlannedJob` for each job of the default target, and what
+In: the Snakefile, overlay configurations and a profile. Out: one `PlannedJob` for each job of the default target, and what
 else the rules could make. Snakemake offers no public way to its plan but printed text, so its internals are touched here,
 and nowhere else.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bedsieve.config import detectors_asked_for
-from bedsieve.errors import BedsieveError
+from bedsieve.errors import BedsieveError, InputError
 from bedsieve.evaluation.members import SCORERS, with_what_they_read
 from bedsieve.plan import Plan
 from bedsieve.provenance.record import code_of, plain
@@ -74,7 +74,7 @@ class Planned:
         return any("tile" not in each or each["tile"] in self.tiles for each in wildcards)
 
 
-def planned_jobs(snakefile: Path, configfiles: list[Path]) -> Planned:
+def planned_jobs(snakefile: Path, configfiles: list[Path], profile: Path | None = None) -> Planned:
     """Ask Snakemake which jobs there are and which of them would run.
 
     Parameters
@@ -83,6 +83,8 @@ def planned_jobs(snakefile: Path, configfiles: list[Path]) -> Planned:
         The project's Snakefile; paths in the configuration are relative to the working folder.
     configfiles : list of Path
         Overlays, as given to ``--configfile``.
+    profile : Path, optional
+        File of a profile (`profile_file`); what it has under `config` overrides the overlays, as in a run.
 
     Raises
     ------
@@ -99,7 +101,9 @@ def planned_jobs(snakefile: Path, configfiles: list[Path]) -> Planned:
         with SnakemakeApi(OutputSettings(dryrun=True, quiet={Quietness.ALL})) as api:
             workflow = api.workflow(
                 resource_settings=ResourceSettings(cores=_CORES),
-                config_settings=ConfigSettings(configfiles=tuple(configfiles)),
+                config_settings=ConfigSettings(
+                    config=config_of(profile), configfiles=tuple(configfiles)
+                ),
                 snakefile=snakefile,
             )
             dag = workflow.dag(DAGSettings(rerun_triggers=triggers, print_dag_as=str(PrintDag.DOT)))
@@ -110,6 +114,44 @@ def planned_jobs(snakefile: Path, configfiles: list[Path]) -> Planned:
             return _as_data(inner)
     except WorkflowError as error:
         raise BedsieveError(str(error)) from None
+
+
+def profile_file(profile: Path) -> Path:
+    """The file of a profile that is given by its folder, or by its file.
+
+    Raises
+    ------
+    InputError
+        If there is none. Snakemake passes over a workflow profile that does not exist without a word.
+    """
+    from snakemake.cli import get_profile_dir
+
+    found = get_profile_dir(str(profile))
+    if found is None:
+        raise InputError(profile, "is no profile: it holds no config.yaml", "Name its folder")
+    return Path(found[1])
+
+
+def config_of(profile: Path | None) -> dict[str, Any]:
+    """What a profile has under `config`, read as Snakemake reads it.
+
+    Raises
+    ------
+    InputError
+        If its file is no YAML that Snakemake understands.
+    """
+    if profile is None:
+        return {}
+    from snakemake.cli import parse_config
+    from snakemake.profiles import ConfigFileParserException, ProfileConfigFileParser
+
+    try:
+        with profile.open(encoding="utf-8") as stream:
+            told = ProfileConfigFileParser().parse(stream)
+        return dict(parse_config(told.get("config")))
+    except (ConfigFileParserException, ValueError) as error:
+        said = " ".join(str(error).split())
+        raise InputError(profile, f"cannot be read: {said}", "Correct the profile") from None
 
 
 def _as_data(workflow: Any) -> Planned:
