@@ -18,6 +18,7 @@ from bedsieve.detectors.manifest import read_manifest
 from bedsieve.ensemble.lookup import values_at
 from bedsieve.errors import InputError
 from bedsieve.graph.bias import bias_at, fit_new_lines, read_network
+from bedsieve.graph.lines import LINE
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -37,7 +38,6 @@ ACROSS = {"segments": (("residual_m", "offset_m"), "sigma_m")}
 """Members that measure offsets from other tracks, of the point and of the run it is in, and their
 uncertainty (m)."""
 
-LINE = (pl.col("survey_no").cast(pl.Int64) * 2**32 + pl.col("track_id")).alias("line")
 _COLUMNS = ["line", "n_crossings", "agree", "bias_m", "drift_m_per_km", "sigma", "robust_z"]
 _FRAME = ["east_0", "north_0", "axis_east", "axis_north"]
 

@@ -15,6 +15,7 @@ import polars as pl
 
 from bedsieve.detectors.along_track import along_track
 from bedsieve.detectors.pca import feature_matrix
+from bedsieve.graph.lines import LINE
 
 Floats = npt.NDArray[np.float64]
 
@@ -29,9 +30,8 @@ BASELINES = (*RULES, *(f"{name}_{features}" for name in PYOD for features in FEA
 
 
 def line_of(points: pl.DataFrame) -> npt.NDArray[np.int64]:
-    """Line of each point, unique over surveys: survey_no · 2³² + track_id."""
-    line = pl.col("survey_no").cast(pl.Int64) * 2**32 + pl.col("track_id").cast(pl.Int64)
-    return points.select(line).to_series().to_numpy()
+    """Line of each point of a table, unique over surveys."""
+    return points.select(LINE).to_series().to_numpy()
 
 
 def neighbour_residual(
