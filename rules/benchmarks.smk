@@ -4,9 +4,10 @@ EXPERIMENTS = f"{RESULTS}/experiments"
 BENCHMARK_DATA = config["benchmarks"]["data"]
 
 
+# As `fetch`: a file that stands is neither deleted nor, of the right checksum, fetched again.
 rule fetch_benchmark:
     output:
-        f"{BENCHMARK_DATA}/{{file}}",
+        update(f"{BENCHMARK_DATA}/{{file}}"),
     log:
         f"{RESULTS}/logs/fetch_benchmark/{{file}}.log",
     benchmark:
@@ -21,14 +22,11 @@ rule fetch_benchmark:
         runtime=60,
         downloads=1,
     params:
-        code=code("fetch.py", "geo"),
-        url=lambda wildcards: benchmark_methods.source_of(wildcards.file).url,
         sha256=lambda wildcards: benchmark_methods.source_of(wildcards.file).sha256,
-        note=lambda wildcards: benchmark_methods.source_of(wildcards.file).note,
     message:
         "Fetch {wildcards.file}"
     script:
-        "../workflow/scripts/fetch.py"
+        "../workflow/scripts/fetch_benchmark.py"
 
 
 rule benchmark:

@@ -29,9 +29,10 @@ if SIMULATE:
 
 else:
 
+    # `update`: a file that stands is not deleted before the job, and is what a failed job leaves.
     rule fetch:
         output:
-            f"{RAW}/{{survey}}.csv",
+            update(f"{RAW}/{{survey}}.csv"),
         log:
             f"{RESULTS}/logs/fetch/{{survey}}.log",
         benchmark:
@@ -44,10 +45,8 @@ else:
             runtime=240,
             downloads=1,
         params:
-            code=code("fetch.py", "geo"),
-            url=lambda wildcards: PLAN.surveys[wildcards.survey].url,
+            # Not the code, the address or the note: they don't change what the file must be.
             sha256=lambda wildcards: PLAN.surveys[wildcards.survey].sha256,
-            note=lambda wildcards: PLAN.surveys[wildcards.survey].note,
         message:
             "Fetch {wildcards.survey}"
         script:

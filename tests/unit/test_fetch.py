@@ -201,6 +201,24 @@ def test_404_is_not_tried_again(server: Server, target: Path) -> None:
     assert nothing_left(target)
 
 
+@pytest.mark.parametrize("sha256", [SHA, ""])
+def test_a_file_that_stands_is_taken_as_it_is(server: Server, target: Path, sha256: str) -> None:
+    target.parent.mkdir()
+    target.write_bytes(BODY)
+    before = target.stat()
+    get(server, target, sha256=sha256)
+    fetch("", target, sha256=sha256)
+    assert target.stat() == before
+    assert not server.requests
+
+
+def test_a_file_of_another_checksum_is_replaced(server: Server, target: Path) -> None:
+    target.parent.mkdir()
+    target.write_text("old")
+    get(server, target, sha256=SHA)
+    assert target.read_bytes() == BODY
+
+
 def test_wrong_checksum_leaves_what_was_there(server: Server, target: Path) -> None:
     target.parent.mkdir()
     target.write_text("old")

@@ -179,7 +179,9 @@ class Plan:
         if changed:
             raise ConfigError(
                 f"the sheet's sha256 differs from the file that was registered for {_some(changed)}. "
-                "Run `snakemake register` with the same options, then this command again."
+                "Run `snakemake register` with the same options, then this command again. If it says the same, the "
+                "raw file is another than the sheet's: delete it to have it fetched, put the right one there, or "
+                "correct the sheet's sha256."
             )
         if not self.tiles:
             raise ConfigError("no active survey has a point in any tile: nothing to do.")

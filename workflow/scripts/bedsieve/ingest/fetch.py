@@ -1,6 +1,7 @@
 """Fetching a survey: an address in, a checked CSV in its place out, or a message that says what to do.
 
-Nothing appears under the target's own name before it is whole and its checksum is right.
+Nothing appears under the target's own name before it is whole and its checksum is right, and what stands there is
+replaced only if its checksum is another than the expected one.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def fetch(
     attempts: int = 6,
     pause: float = 2.0,
 ) -> None:
-    """Download a file, or go on with a download that was broken off.
+    """Download a file, or go on with a download that was broken off; take one that stands as it is.
 
     Parameters
     ----------
@@ -37,7 +38,8 @@ def fetch(
     target : path-like
         Where the CSV shall lie, named as in the archive.
     sha256 : str
-        Expected SHA-256 of the CSV; not checked if blank.
+        Expected SHA-256 of the CSV; not checked if blank. A CSV at `target` that has it, or any if it is blank,
+        is left untouched, and nothing is asked of the address.
     size : int, optional
         Expected size of what the address holds, in bytes.
     note : str
@@ -50,10 +52,13 @@ def fetch(
     Raises
     ------
     BedsieveError
-        Naming the target, the host, what went wrong and what to do. Nothing stands at `target`
-        that was not there before.
+        Naming the target, the host, what went wrong and what to do. At `target` stands what stood
+        there before.
     """
     target = Path(target)
+    if target.is_file() and sha256 in ("", sha256_of(target)):
+        print(f"{target} stands: taken as it is.")
+        return
     elsewhere = _elsewhere(target, note)
     if not url:
         raise BedsieveError(f"{target}: no address is known for this file. {elsewhere}")
