@@ -4,6 +4,10 @@ EXPERIMENTS = f"{RESULTS}/experiments"
 BENCHMARK_DATA = config["benchmarks"]["data"]
 
 
+localrules:
+    fetch_benchmark,
+
+
 # As `fetch`: a file that stands is neither deleted nor, of the right checksum, fetched again.
 rule fetch_benchmark:
     output:
@@ -18,8 +22,6 @@ rule fetch_benchmark:
         env("geo")
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=60,
         downloads=1,
     params:
         sha256=lambda wildcards: benchmark_methods.source_of(wildcards.file).sha256,

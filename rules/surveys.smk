@@ -29,6 +29,9 @@ if SIMULATE:
 
 else:
 
+    localrules:
+        fetch,
+
     # `update`: a file that stands is not deleted before the job, and is what a failed job leaves.
     rule fetch:
         output:
@@ -41,8 +44,6 @@ else:
             env("geo")
         threads: 1
         resources:
-            mem_mb=500,
-            runtime=240,
             downloads=1,
         params:
             # Not the code, the address or the note: they don't change what the file must be.

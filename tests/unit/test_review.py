@@ -80,6 +80,17 @@ def test_jobs_that_do_not_run_are_not_submitted() -> None:
     assert count_submissions((), Profile(GROUPS, {})) == Submissions(0, 0)
 
 
+def test_local_jobs_are_not_submitted_and_join_nothing() -> None:
+    here = (job("fetch", local=True), job("points", 0), job("fetch", local=True), job("points", 2))
+    grouped = Profile({"fetch": "tiles", "points": "tiles"}, {})
+    assert submissions_of(here, grouped) == [(1,), (3,)]
+    assert submissions_of(here, Profile({}, {})) == [(1,), (3,)]
+    text = as_text(planned(*here), count_submissions(here, grouped))
+    assert "4 jobs, 0.40 h" in text
+    assert "2 submissions of 5 s" in text
+    assert "2 jobs of fetch are not submitted: they run where Snakemake does." in text
+
+
 def test_a_submission_costs_more_than_a_further_job_in_it() -> None:
     made = Submissions(2, 5)
     assert (made.queueing_s, made.starting_s) == (2 * SUBMISSION_S, 3 * STEP_S)

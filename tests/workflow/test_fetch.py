@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bedsieve.files import sha256_of
-from tests.workflow.conftest import Project
+from tests.workflow.conftest import ROOT, Project
 from tests.workflow.test_dry_run import two_surveys
 
 RAW = "raw/A.csv"
@@ -61,6 +63,15 @@ def test_a_file_outlives_a_failed_fetch_in_its_place(fetched: Project) -> None:
     assert done.returncode == 1
     assert "no address is known for this file" in done.stdout
     assert fetched.path(RAW).read_text() == "as published\n"
+
+
+def test_profiles_limit_how_many_files_are_fetched_at_a_time(project: Project) -> None:
+    for profile in ("default", "slurm"):
+        said = yaml.safe_load((ROOT / "profiles" / profile / "config.yaml").read_text())
+        assert said["resources"]["downloads"] == 4
+    two_surveys(project)
+    output = project.run("--forcerun", "fetch", "--", RAW)
+    assert re.search(r"^Provided resources: .*\bdownloads\b.*\b4\b", output, re.M)
 
 
 def test_a_file_of_the_experiments_outlives_a_forced_fetch(project: Project) -> None:

@@ -60,6 +60,7 @@ def test_the_plan_of_bedmap_is_a_table_with_no_data(tmp_path: Path) -> None:
     assert Counter({rule: int(count) for rule, count in table}) == jobs
     assert f"{sum(jobs.values())} jobs" in done.stdout
     assert f"{surveys} surveys are provisional" in done.stdout
+    assert f"{surveys} jobs of fetch are not submitted" in done.stdout
     share = re.search(r"beside the work: [\d.]+ h, ([\d.]+)% of it", done.stdout)
     assert share is not None
     assert float(share[1]) < 10

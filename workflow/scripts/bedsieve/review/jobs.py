@@ -8,7 +8,7 @@ and nowhere else.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class PlannedJob:
 
     `points` is None for a job without points to it. `work_s` is what the rule's own rate says (seconds), None where
     it gives a mere time limit; `limit_s` is that limit at the first attempt, or what follows from the rate. `needs` are the indices of the jobs that it waits for.
+    A `local` job is never submitted: it runs where Snakemake does.
     """
 
     rule: str
@@ -47,6 +48,7 @@ class PlannedJob:
     limit_s: float
     runs: bool
     needs: tuple[int, ...]
+    local: bool = False
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,13 @@ def _as_data(workflow: Any) -> Planned:
     jobs = [job for level in dag.toposorted() for job in level if job.rule.name != "all"]
     place = {job: number for number, job in enumerate(jobs)}
     return Planned(
-        tuple(_job(job, plan, dag.needrun(job), dag.dependencies[job], place) for job in jobs),
+        tuple(
+            replace(
+                _job(job, plan, dag.needrun(job), dag.dependencies[job], place),
+                local=job.rule.name in workflow._localrules,
+            )
+            for job in jobs
+        ),
         Path(workflow.globals["RESULTS"]),
         len(plan.provisional()),
         str(dag.rule_dot()),

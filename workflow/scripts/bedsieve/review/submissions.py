@@ -57,7 +57,7 @@ def submissions_of(jobs: Sequence[PlannedJob], profile: Profile) -> list[tuple[i
     Parameters
     ----------
     jobs : sequence of PlannedJob
-        Those that do not run are left out.
+        Those that do not run, or run where Snakemake does, are left out.
     profile : Profile
         Of the cluster.
 
@@ -74,8 +74,11 @@ def submissions_of(jobs: Sequence[PlannedJob], profile: Profile) -> list[tuple[i
             number = root[number]
         return number
 
+    def submitted(number: int) -> bool:
+        return jobs[number].runs and not jobs[number].local
+
     def grouped(number: int) -> str | None:
-        return profile.groups.get(jobs[number].rule) if jobs[number].runs else None
+        return profile.groups.get(jobs[number].rule) if submitted(number) else None
 
     for number, job in enumerate(jobs):
         for other in job.needs:
@@ -83,11 +86,11 @@ def submissions_of(jobs: Sequence[PlannedJob], profile: Profile) -> list[tuple[i
                 root[find(number)] = find(other)
     alone: list[tuple[int, ...]] = []
     sets: dict[str, dict[int, list[int]]] = {}
-    for number, job in enumerate(jobs):
+    for number in range(len(jobs)):
         group = grouped(number)
         if group is not None:
             sets.setdefault(group, {}).setdefault(find(number), []).append(number)
-        elif job.runs:
+        elif submitted(number):
             alone.append((number,))
     shared = [
         tuple(sorted(number for one in together for number in one))

@@ -79,17 +79,23 @@ def as_text(plan: Planned, submissions: Submissions) -> str:
     if not rows:
         return "Nothing to be done.\n"
     work = sum(g.seconds or 0.0 for job, g in zip(plan.jobs, guesses, strict=True) if job.runs)
+    running = sum(job.runs for job in plan.jobs)
+    here = [job.rule for job in plan.jobs if job.runs and job.local]
     unknown = sorted({row[0] for row in rows if row[-1] == "not known"})
     share = submissions.queueing_s / work if work else 0.0
     lines = [
         _aligned([_HEAD, *rows]),
-        f"{submissions.jobs} jobs, {work / 3600:.2f} h of work one after the other; "
+        f"{running} jobs, {work / 3600:.2f} h of work one after the other; "
         f"the longest chain of jobs takes {longest_chain(plan.jobs, guesses) / 3600:.2f} h.",
         f"On SLURM with profiles/slurm: {submissions.count} submissions of {SUBMISSION_S:.0f} s beside the "
         f"work: {submissions.queueing_s / 3600:.2f} h, {share:.1%} of it. The other "
         f"{submissions.jobs - submissions.count} jobs share them, for {STEP_S:.0f} s each: "
         f"{submissions.starting_s / 3600:.2f} h.",
     ]
+    if here:
+        lines.append(
+            f"{len(here)} jobs of {', '.join(sorted(set(here)))} are not submitted: they run where Snakemake does."
+        )
     if unknown:
         lines.append(f"Hours are not known, and not counted, of {', '.join(unknown)}.")
     if plan.provisional:
