@@ -68,6 +68,8 @@ def test_harmonise_params_leave_out_what_does_not_matter_to_it() -> None:
     ("rows", "words"),
     [
         (("survey_no|survey", "1|A", "2|A"), (":3", "A is listed twice")),
+        (("survey_no|survey", "1|A", "2|A.dropped"), (":3", "A.dropped", "not end in .dropped")),
+        (("survey_no|survey", "1|AWI_x", "2|B", "3|Awi_X"), (":4", "Awi_X and AWI_x", "Rename")),
         (("survey_no|survey", "1|A", "1|B"), (":3", "survey_no 1 is already that of A", " 2.")),
         (("survey_no|survey", "|A"), (":2", "survey_no is missing", "whole number")),
         (("survey_no|survey", "1.5|A"), (":2", "survey_no is '1.5'")),

@@ -42,7 +42,7 @@ Tab-separated, one row a survey:
 
 COLUMNS = {
     "survey_no": "Number of the survey, given once and never reused: it is part of every point_id.",
-    "survey": "Name of the survey and of its file, without .csv.",
+    "survey": "Name of the survey and of its file, without .csv; must not end in .dropped.",
     "release": "Bedmap release that the file belongs to.",
     "url": "Address to fetch the file from (https); blank where it has to be dropped in by hand.",
     "sha256": "Expected hash of the file; blank where not known.",

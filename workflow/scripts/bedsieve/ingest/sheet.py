@@ -103,20 +103,32 @@ def read_sheet(path: str | Path, allow_http: bool = False) -> list[Survey]:
     """
     path = Path(path)
     surveys: list[Survey] = []
-    names: set[str] = set()
+    names: dict[str, str] = {}
     numbers: dict[int, str] = {}
     for line, cells in table_rows(path, SURVEY_COLUMNS, ("survey_no", "survey")):
         row = _Row(path, line, cells)
         survey = _survey(row, allow_http)
-        if survey.survey in names:
+        if survey.survey.lower().endswith(".dropped"):
+            row.fail(
+                f"survey {survey.survey} ends as the table of another survey's dropped rows does",
+                "Give it a name that does not end in .dropped, and its file the same name",
+            )
+        namesake = names.get(survey.survey.lower())
+        if namesake == survey.survey:
             row.fail(f"survey {survey.survey} is listed twice", "Remove one of the two rows")
+        if namesake is not None:
+            row.fail(
+                f"survey {survey.survey} and {namesake} differ by upper and lower case alone, which not "
+                "every disk tells apart",
+                "Rename one of them, and its file",
+            )
         if survey.survey_no in numbers:
             row.fail(
                 f"survey_no {survey.survey_no} is already that of {numbers[survey.survey_no]}",
                 f"Give {survey.survey} a number of its own, for instance {max(numbers) + 1}",
             )
         surveys.append(survey)
-        names.add(survey.survey)
+        names[survey.survey.lower()] = survey.survey
         numbers[survey.survey_no] = survey.survey
     return surveys
 
