@@ -72,6 +72,10 @@ def test_reference_is_up_to_date() -> None:
         ),
         ({"ensemble": {"threshold": 1.5}}, ["ensemble.threshold = 1.5", "maximum"]),
         ({"paths": {"results": "/scratch/x"}}, ["paths.results", "Must be relative"]),
+        ({"paths": {"results": "../shared"}}, ["paths.results", "Must be relative and without"]),
+        ({"paths": {"results": "results/.."}}, ["paths.results", "without"]),
+        ({"paths": {"results": "a/../../b"}}, ["paths.results", "without"]),
+        ({"paths": {"results": ""}}, ["paths.results", "without"]),
         ({"graph": {"hops": 2}}, ["graph.hops = 2", "3 layers", "leave gnn out"]),
         (
             {"evaluation": {"beside": ["gae", "pca"]}},
@@ -95,6 +99,12 @@ def test_mistakes_are_named(
     assert message.startswith("config.yaml: ")
     for word in words:
         assert word in message
+
+
+@pytest.mark.parametrize("folder", ["results", "results/demo", "./a..b/..c", "a.b/"])
+def test_results_may_lie_anywhere_below(config: dict[str, Any], folder: str) -> None:
+    config["paths"]["results"] = folder
+    validate(config)
 
 
 def test_edges_may_be_short_where_no_network_looks_along_them(config: dict[str, Any]) -> None:
