@@ -71,6 +71,15 @@ def test_longitudes_0_to_360_are_the_same_places() -> None:
     assert np.array_equal(normalised_longitude(wrapped), lon)
 
 
+@pytest.mark.parametrize("crs", ["EPSG:3031", "EPSG:3338"])
+def test_both_names_of_the_antimeridian_are_the_same_place(crs: str) -> None:
+    lat = np.full(2, -75.0 if crs == "EPSG:3031" else 52.0)
+    (first, second), north = project(np.array([180.0, -180.0]), lat, crs)
+    assert first == second
+    assert north[0] == north[1]
+    assert normalised_longitude([-180.0, 180.0, -179.5]).tolist() == [180.0, 180.0, -179.5]
+
+
 def test_result_does_not_depend_on_threads_or_chunks() -> None:
     rng = np.random.default_rng(5)
     lon, lat = rng.uniform(-180, 180, 600_000), rng.uniform(-90, -60, 600_000)

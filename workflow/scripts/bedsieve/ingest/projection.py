@@ -78,9 +78,13 @@ def check_metres(name: str) -> None:
 
 
 def normalised_longitude(lon: ArrayLike) -> Floats:
-    """Longitudes in degrees east, 0–360 accepted, as -180..180 (those within it keep their bits)."""
+    """Longitudes in degrees east, 0–360 accepted, within -180..180 (those within it keep their bits).
+
+    The antimeridian is 180 alone: -180 projects to a position that differs in its last bits.
+    """
     lon = np.asarray(lon, dtype=np.float64)
-    return np.where(lon > 180.0, lon - 360.0, lon)
+    east = np.where(lon > 180.0, lon - 360.0, lon)
+    return np.where(east == -180.0, 180.0, east)
 
 
 def project(
