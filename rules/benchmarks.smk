@@ -49,13 +49,14 @@ rule benchmark:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: megabytes(0, 0, 3000, attempt),
-        runtime=lambda wildcards, attempt: 120 * attempt,
+        runtime=lambda wildcards, attempt: 120 * 2 ** (attempt - 1),
     params:
         code=code("benchmark.py", "evaluation"),
         method_code=lambda wildcards: code_digest(
             benchmark_methods.module_file(wildcards.method)
         ),
         data=BENCHMARK_DATA,
+        seed=lambda wildcards: int(wildcards.seed),
     message:
         "Repeat {wildcards.case} of {wildcards.method} with seed {wildcards.seed}"
     script:
@@ -82,8 +83,8 @@ rule benchmarks:
         env("report")
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=5,
+        mem_mb=lambda wildcards, attempt: megabytes(0, 0, 1000, attempt),
+        runtime=lambda wildcards, attempt: minutes(0, 1, attempt),
     params:
         code=code("benchmarks.py", "report"),
     message:

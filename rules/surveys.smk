@@ -17,8 +17,8 @@ if SIMULATE:
             env("geo")
         threads: 1
         resources:
-            mem_mb=2000,
-            runtime=10,
+            mem_mb=all_mb(800, base=1000),
+            runtime=all_minutes(15_000),
         params:
             code=code("simulate.py", "geo"),
             settings=SIMULATE,

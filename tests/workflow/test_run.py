@@ -228,3 +228,12 @@ def test_a_tampered_model_is_named(copied: Project) -> None:
     done = copied.snakemake(str(target.relative_to(copied.folder)))
     assert done.returncode != 0
     assert "model.json" in done.stdout
+
+
+def test_an_experiment_records_the_seed_that_it_was_run_with(project: Project) -> None:
+    name = "experiments/sparker/square/seed7.json"
+    project.run(f"results/demo/{name}")
+    about = json.loads(project.path(f"results/demo/manifests/{name}.json").read_text())
+    assert about["seed"] == 7
+    rows = json.loads(project.path(f"results/demo/{name}").read_text())
+    assert {row["seed"] for row in rows} == {7}

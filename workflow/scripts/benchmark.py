@@ -9,5 +9,5 @@ with job(snakemake.log[0], snakemake.threads):
     from bedsieve.benchmarks.rows import write_rows
 
     run = runner(snakemake.wildcards.method)
-    rows = run(snakemake.wildcards.case, int(snakemake.wildcards.seed), Path(snakemake.params.data))
+    rows = run(snakemake.wildcards.case, snakemake.params.seed, Path(snakemake.params.data))
     write_rows(snakemake.output[0], rows)
