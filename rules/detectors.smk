@@ -177,15 +177,14 @@ rule pegasus:
     benchmark:
         f"{RESULTS}/benchmarks/pegasus/{{tile}}.tsv"
     conda:
-        env(TORCH)
+        env("torch-cpu")
     threads: tile_threads
     resources:
         mem_mb=tile_mb(300, base=1500),
         runtime=tile_minutes(3_000),
     params:
-        code=code("pegasus.py", TORCH),
+        code=code("pegasus.py", "torch-cpu"),
         manifold=MANIFOLD,
-        device=DEVICE if MANIFOLD == "gae" else "cpu",
     message:
         "Score tile {wildcards.tile} off and on the manifold of {params.manifold}"
     script:

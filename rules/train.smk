@@ -76,7 +76,7 @@ if untrained("pegasus"):
         benchmark:
             f"{RESULTS}/benchmarks/train_pegasus.tsv"
         conda:
-            env(TORCH)
+            env("torch-cpu")
         threads: 2
         resources:
             mem_mb=lambda wildcards, attempt: megabytes(
@@ -87,10 +87,9 @@ if untrained("pegasus"):
             ),
             runtime=all_minutes(20_000),
         params:
-            code=code("train_pegasus.py", TORCH),
+            code=code("train_pegasus.py", "torch-cpu"),
             version=config["models"]["version"],
             seed=config["models"]["seed"],
-            device=DEVICE if MANIFOLD == "gae" else "cpu",
             settings=config["detectors"]["pegasus"],
         message:
             "Learn what is rare off and on the manifold"

@@ -15,5 +15,4 @@ with job(snakemake.log[0], snakemake.threads):
         Path(snakemake.input.model).parent,
         snakemake.output[0],
         name=snakemake.wildcards.tile,
-        device=snakemake.params.device,
     )

@@ -17,5 +17,4 @@ with job(snakemake.log[0], snakemake.threads):
         snakemake.params.settings,
         seed=snakemake.params.seed,
         version=snakemake.params.version,
-        device=snakemake.params.device,
     )
