@@ -233,6 +233,16 @@ def all_mb(bytes_per_point, base=600):
     )
 
 
+def fixed_mb(base):
+    """For jobs that need the same whatever there is to do; what Snakemake itself takes comes on top."""
+    return lambda wildcards, attempt: megabytes(0, 0, base, attempt)
+
+
+def fixed_minutes(limit):
+    """A mere limit, which tells nothing of how long a job takes, so it isn't doubled as `minutes` is."""
+    return lambda wildcards, attempt: limit * attempt
+
+
 def graph_mb(bytes_per_point_of_a_tile, bytes_per_point, base):
     """One tile at a time in memory, and a share of all points: a graph is mapped from disk, so less only slows."""
     return lambda wildcards, attempt: megabytes(

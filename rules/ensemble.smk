@@ -48,8 +48,8 @@ rule biased_lines:
         env("graph")
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=5,
+        mem_mb=fixed_mb(600),
+        runtime=fixed_minutes(5),
     params:
         code=code("biased_lines.py", "graph"),
         surveys=SURVEY_NAMES,

@@ -51,8 +51,8 @@ rule label_accounting:
         env("graph")
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=5,
+        mem_mb=fixed_mb(600),
+        runtime=fixed_minutes(5),
     params:
         code=code("label_accounting.py", "graph"),
     message:

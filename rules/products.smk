@@ -71,8 +71,8 @@ rule ledger:
         env("report")
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=5,
+        mem_mb=fixed_mb(600),
+        runtime=fixed_minutes(5),
     params:
         code=code("ledger.py", "report"),
     message:
@@ -203,8 +203,8 @@ rule index:
         env("report")
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=5,
+        mem_mb=fixed_mb(600),
+        runtime=fixed_minutes(5),
     params:
         code=code("index.py", "report"),
         region=config["region"]["name"],

@@ -103,8 +103,8 @@ rule sparker_toys:
         env("graph")
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=60,
+        mem_mb=fixed_mb(600),
+        runtime=fixed_minutes(60),
     params:
         code=code("sparker_toys.py", "graph"),
         settings=SPARKER,
@@ -174,8 +174,8 @@ rule survey_scorecards:
         env("graph")
     threads: 1
     resources:
-        mem_mb=600,
-        runtime=5,
+        mem_mb=fixed_mb(200),
+        runtime=fixed_minutes(5),
     params:
         code=code("survey_scorecards.py", "graph"),
     message:

@@ -27,8 +27,8 @@ rule gnn_training:
         env("report")
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=5,
+        mem_mb=fixed_mb(600),
+        runtime=fixed_minutes(5),
     params:
         code=code("gnn_training.py", "report"),
         region=config["region"]["name"],
@@ -65,8 +65,8 @@ rule gae_training:
         env("report")
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=5,
+        mem_mb=fixed_mb(1100),
+        runtime=fixed_minutes(5),
     params:
         code=code("gae_training.py", "report"),
         region=config["region"]["name"],
@@ -101,8 +101,8 @@ rule local_entropy_calibration:
         env("report")
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=5,
+        mem_mb=fixed_mb(600),
+        runtime=fixed_minutes(5),
     params:
         code=code("local_entropy_calibration.py", "report"),
         region=config["region"]["name"],

@@ -59,8 +59,8 @@ rule tune_gnn:
         env(TORCH)
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=5,
+        mem_mb=fixed_mb(1600),
+        runtime=fixed_minutes(5),
     params:
         code=code("tune_gnn.py", TORCH),
         journal=f"{TUNING}/gnn.journal",
