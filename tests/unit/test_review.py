@@ -94,6 +94,7 @@ def test_local_jobs_are_not_submitted_and_join_nothing() -> None:
 def test_a_submission_costs_more_than_a_further_job_in_it() -> None:
     made = Submissions(2, 5)
     assert (made.queueing_s, made.starting_s) == (2 * SUBMISSION_S, 3 * STEP_S)
+    assert made.overhead_s == made.queueing_s + made.starting_s
     assert SUBMISSION_S > STEP_S
 
 
@@ -130,18 +131,20 @@ def test_the_table_gives_each_rule_a_row_and_the_sums() -> None:
         job("points", 0, inputs=("a", "b"), mem_mb=700),
         job("points", 0, inputs=("b", "c"), mem_mb=1200, points=4000),
         job("gnn", 1, 2, gpus=1, threads=8),
+        job("train_pca", 1, 2),
         job("done", runs=False),
     ]
-    lines = as_text(planned(*jobs, provisional=3), Submissions(3, 4)).splitlines()
+    lines = as_text(planned(*jobs, provisional=3), Submissions(3, 5)).splitlines()
     rows = {line.split()[0]: line.split() for line in lines[1:4]}
     assert rows["points"] == ["points", "2", "3", "5,000", "1,200", "2", "0.20", "rate"]
     assert rows["gnn"] == ["gnn", "1", "0", "1,000", "600", "8", "1", "0.10", "rate"]
     assert rows["simulate"] == ["simulate", "1", "0", "600", "2", "not", "known"]
     text = "\n".join(lines)
     assert "done" not in text
-    assert "4 jobs, 0.30 h of work one after the other" in text
+    assert "5 jobs, 0.40 h of work one after the other" in text
     assert "longest chain of jobs takes 0.20 h" in text
-    assert "3 submissions of 5 s beside the work: 0.00 h, 1.4% of it. The other 1 jobs" in text
+    assert "3 submissions of 5 s, and 2 further jobs in them of 2 s each: 0.01 h" in text
+    assert "1.3% of it; 1.8% of the 0.30 h without trainings, 1.4% by submissions alone" in text
     assert "not counted, of simulate." in text
     assert "tiles of 3 surveys are provisional" in text
 

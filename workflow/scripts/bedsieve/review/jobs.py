@@ -8,7 +8,7 @@ and nowhere else.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from bedsieve.evaluation.members import SCORERS, with_what_they_read
 from bedsieve.plan import Plan
 from bedsieve.provenance.record import code_of, plain
 
-# At this attempt a rule's minutes are multiplied by 2^20, so that rounding them up no longer matters.
+# At this attempt the minutes that a rule estimates are multiplied by 2^20, so that rounding them up no longer matters; mere
+# limits by 21.
 _LATE = 21
 _CORES = 64  # more than a rule asks for, so that no number of threads is cut
 _BASE_MINUTES, _MARGIN = 4.0, 3.0  # of `bedsieve.plan.minutes`
@@ -163,13 +164,7 @@ def _as_data(workflow: Any) -> Planned:
     jobs = [job for level in dag.toposorted() for job in level if job.rule.name != "all"]
     place = {job: number for number, job in enumerate(jobs)}
     return Planned(
-        tuple(
-            replace(
-                _job(job, plan, dag.needrun(job), dag.dependencies[job], place),
-                local=job.rule.name in workflow._localrules,
-            )
-            for job in jobs
-        ),
+        tuple(_job(job, plan, dag.needrun(job), dag.dependencies[job], place) for job in jobs),
         Path(workflow.globals["RESULTS"]),
         len(plan.provisional()),
         str(dag.rule_dot()),
@@ -188,7 +183,11 @@ def _job(job: Any, plan: Plan, runs: bool, needs: Any, place: dict[Any, int]) ->
     job.attempt = _LATE
     late = job.resources.get("runtime", 0)
     job.attempt = 1
-    work = None if soon == late else ((late / 2.0 ** (_LATE - 1)) - _BASE_MINUTES) / _MARGIN * 60
+    work = (
+        None
+        if late <= 1000 * soon
+        else ((late / 2.0 ** (_LATE - 1)) - _BASE_MINUTES) / _MARGIN * 60
+    )
     return PlannedJob(
         rule=job.rule.name,
         inputs=tuple(sorted(map(str, job.input))),
@@ -204,6 +203,7 @@ def _job(job: Any, plan: Plan, runs: bool, needs: Any, place: dict[Any, int]) ->
         limit_s=60.0 * soon,
         runs=bool(runs),
         needs=tuple(sorted(place[other] for other in needs)),
+        local=job.rule.name in job.dag.workflow._localrules,
     )
 
 

@@ -37,6 +37,11 @@ class Submissions:
         """Seconds more for the jobs that share a submission."""
         return (self.jobs - self.count) * STEP_S
 
+    @property
+    def overhead_s(self) -> float:
+        """Seconds beside the work, of both kinds."""
+        return self.queueing_s + self.starting_s
+
 
 @dataclass(frozen=True)
 class Profile:

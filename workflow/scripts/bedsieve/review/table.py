@@ -14,6 +14,7 @@ from pathlib import Path
 from bedsieve.review.jobs import Planned, PlannedJob
 from bedsieve.review.submissions import STEP_S, SUBMISSION_S, Submissions
 
+_TRAINING = "train_"  # how rules that train are named
 _HEAD = ("rule", "jobs", "inputs", "points", "MB a job", "threads", "GPUs", "hours", "from")
 
 
@@ -82,15 +83,20 @@ def as_text(plan: Planned, submissions: Submissions) -> str:
     running = sum(job.runs for job in plan.jobs)
     here = [job.rule for job in plan.jobs if job.runs and job.local]
     unknown = sorted({row[0] for row in rows if row[-1] == "not known"})
-    share = submissions.queueing_s / work if work else 0.0
+    scoring = sum(
+        g.seconds or 0.0
+        for job, g in zip(plan.jobs, guesses, strict=True)
+        if job.runs and not job.rule.startswith(_TRAINING)
+    )
     lines = [
         _aligned([_HEAD, *rows]),
         f"{running} jobs, {work / 3600:.2f} h of work one after the other; "
         f"the longest chain of jobs takes {longest_chain(plan.jobs, guesses) / 3600:.2f} h.",
-        f"On SLURM with profiles/slurm: {submissions.count} submissions of {SUBMISSION_S:.0f} s beside the "
-        f"work: {submissions.queueing_s / 3600:.2f} h, {share:.1%} of it. The other "
-        f"{submissions.jobs - submissions.count} jobs share them, for {STEP_S:.0f} s each: "
-        f"{submissions.starting_s / 3600:.2f} h.",
+        f"On SLURM with profiles/slurm: {submissions.count} submissions of {SUBMISSION_S:.0f} s, and "
+        f"{submissions.jobs - submissions.count} further jobs in them of {STEP_S:.0f} s each: "
+        f"{submissions.overhead_s / 3600:.2f} h beside the work, {_share(submissions.overhead_s, work)} of it; "
+        f"{_share(submissions.overhead_s, scoring)} of the {scoring / 3600:.2f} h without trainings, "
+        f"{_share(submissions.queueing_s, scoring)} by submissions alone.",
     ]
     if here:
         lines.append(
@@ -104,6 +110,10 @@ def as_text(plan: Planned, submissions: Submissions) -> str:
             "register` has scanned their files."
         )
     return "\n".join(lines) + "\n"
+
+
+def _share(part: float, whole: float) -> str:
+    return f"{part / whole if whole else 0.0:.1%}"
 
 
 def _rows(jobs: Sequence[PlannedJob], guesses: Sequence[Estimate]) -> list[tuple[str, ...]]:
