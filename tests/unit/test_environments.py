@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bedsieve.benchmarks.methods import METHODS, module_file
 from bedsieve.code_digest import reachable
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,12 +71,29 @@ def pinned() -> dict[str, str]:
     return {name.lower().replace("_", "-"): version for name, version in pairs}
 
 
+@pytest.mark.parametrize("env", sorted(path.stem for path in (ROOT / "envs").glob("*.yaml")))
+def test_every_pin_is_the_tested_one(env: str) -> None:
+    """Those of packages that only other packages import, too; some names have no counterpart on PyPI."""
+    have, tested = declared(env), pinned()
+    for package, version in have.items():
+        pip_name = PIP_NAME.get(package, package).replace("_", "-")
+        assert version == tested.get(pip_name, version), f"envs/{env}.yaml: {package}"
+    builds = {package: have[package] for package in have if package.startswith("pytorch-")}
+    if (
+        "pytorch" in have
+    ):  # without one of the two, conda takes the build for GPUs where it sees one
+        assert set(builds) <= {"pytorch-cpu", "pytorch-gpu"}
+        assert list(builds.values()) == [have["pytorch"]], f"envs/{env}.yaml: pytorch's build"
+
+
 @pytest.mark.parametrize(("rule", "script", "env"), rules())
 def test_everything_imported_is_declared_at_the_tested_version(
     rule: str, script: str, env: str
 ) -> None:
     have = declared(env)
-    for module in reachable(SCRIPTS / script):
+    methods = map(module_file, METHODS if rule == "benchmark" else ())  # imported by name
+    modules = reachable(SCRIPTS / script).union(*(reachable(SCRIPTS / path) for path in methods))
+    for module in modules:
         for name in third_party(module):
             package = PACKAGE_OF.get(name, name)
             assert package in have, f"{rule}: {module.name} imports {name}, not in envs/{env}.yaml"
