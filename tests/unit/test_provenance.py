@@ -474,3 +474,20 @@ def test_a_broken_manifest_is_named_and_goes_with_its_file(
 def test_results_without_manifests_are_named() -> None:
     with pytest.raises(InputError, match="holds no manifest"):
         check.read_manifests(Path("results/b"))
+
+
+def test_a_raw_file_that_was_fetched_is_never_deleted(chain: dict[str, dict[str, Any]]) -> None:
+    write_manifests(job("raw.csv"))
+    manifests = check.read_manifests(RESULTS)
+    put("raw.csv", "put there by hand")
+    stands = check.hash_files(manifests, 2)
+    found = list(check.check_files(manifests, stands, RESULTS))
+    far = mend.Reach(RESULTS, ("raw.csv",), lambda name: True, raw={"raw.csv"})
+    assert "raw.csv" not in mend.delete(found, manifests, far)
+    assert Path("raw.csv").read_text() == "put there by hand"
+    (line,) = mend.left_alone(found, far)
+    assert "raw.csv: a raw file. Delete it to have it fetched again" in line
+    Path("raw.csv").unlink()
+    stands = check.hash_files(manifests, 2)
+    gone = mend.delete(check.check_files(manifests, stands, RESULTS), manifests, far)
+    assert "raw.csv" in gone

@@ -30,11 +30,14 @@ class Reach:
         Files that the jobs of the default target read or make.
     can_make : callable
         Whether a rule of the workflow makes a file of this name.
+    raw : collection of str
+        Raw files that were fetched. A user may have put another in the place of one since, so none is deleted.
     """
 
     results: Path
     asked: Collection[str]
     can_make: Callable[[str], bool]
+    raw: Collection[str] = frozenset()
 
 
 def refuse_beside_a_run(folder: Path = _LOCKS) -> None:
@@ -102,7 +105,12 @@ def left_alone(findings: Iterable[Finding], reach: Reach) -> list[str]:
         if finding.kind not in (DAMAGED, STALE) or _can_be_made_again(finding, reach, folders):
             continue
         folder = model_folder(finding.file, reach.results)
-        if folder is not None:
+        if finding.file in reach.raw:
+            lines.add(
+                f"left as it is: {finding.file}: a raw file. Delete it to have it fetched again; if you replaced it, see that "
+                "the sheet has its sha256, or none, and run `snakemake register`."
+            )
+        elif folder is not None:
             lines.add(
                 f"left as it is: {folder}: no job of this plan reads this model. Restore the folder from a backup, or "
                 "repair with the configuration that reads it (models.version, ensemble.members), or delete the folder."
@@ -122,6 +130,8 @@ def _folders(reach: Reach) -> set[Path]:
 def _can_be_made_again(finding: Finding, reach: Reach, folders: Collection[Path]) -> bool:
     if finding.kind not in (DAMAGED, MISSING, STALE):
         return False
+    if finding.file in reach.raw:
+        return finding.kind == MISSING
     folder = model_folder(finding.file, reach.results)
     if folder is not None:
         return folder in folders

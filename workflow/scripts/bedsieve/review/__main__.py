@@ -27,6 +27,7 @@ from bedsieve.review.jobs import Planned, planned_jobs, profile_file
 
 ROOT = Path(__file__).resolve().parents[4]
 _SHOWN = 40
+_FETCHING = ("fetch", "fetch_benchmark")
 
 
 def main(arguments: list[str]) -> int:
@@ -114,7 +115,8 @@ def repair(
     mend.refuse_beside_a_run()
     findings, manifests = _findings(plan)
     read = {name for job in plan.jobs for name in job.inputs}
-    reach = mend.Reach(plan.results, _outputs(plan) | read, plan.can_make)
+    raw = {name for name, about in manifests.items() if about.get("rule") in _FETCHING}
+    reach = mend.Reach(plan.results, _outputs(plan) | read, plan.can_make, raw)
     for line in mend.left_alone(findings, reach):
         print(line)
     # Again: hashing may have taken hours.
