@@ -194,7 +194,8 @@ def test_same_seed_same_files_and_resume_equals_uninterrupted(made, trained) -> 
         with pytest.raises(_KilledError):
             train_gae(tiles, again, SMALL, seed=4, on_epoch=kill)
         assert not (again / "manifest.json").exists()
-    train_gae(tiles, again, SMALL, seed=4)
+    train_gae(tiles, again, SMALL, seed=4, scratch=made[2] / "scratch")
+    assert not list((made[2] / "scratch").iterdir())
     for path in model.iterdir():
         if path.is_file():
             assert (again / path.name).read_bytes() == path.read_bytes(), path.name

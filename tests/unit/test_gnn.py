@@ -167,7 +167,9 @@ def test_same_seed_same_files_and_resume_equals_uninterrupted(made, trained) -> 
         with pytest.raises(_KilledError):
             train_gnn(tiles, again, SMALL, seed=4, on_epoch=kill)
         assert not (again / "manifest.json").exists()
-    train_gnn(tiles, again, SMALL, seed=4)
+    # Where the graph lies meanwhile changes nothing, and it leaves nothing there.
+    train_gnn(tiles, again, SMALL, seed=4, scratch=folder / "scratch")
+    assert not list((folder / "scratch").iterdir())
     for name in (
         "fold_A.safetensors",
         "fold_B.safetensors",

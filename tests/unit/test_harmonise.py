@@ -20,6 +20,7 @@ from bedsieve.ingest.csv import read_cells
 from bedsieve.ingest.ledger import CODES, DROPPED_SCHEMA
 from bedsieve.ingest.output import COVARIATES, POINTS_SCHEMA, sink
 from bedsieve.ingest.tracks import TrackLimits
+from bedsieve.node_scratch import node_scratch
 from tests.unit.bedmap_files import (
     header_text,
     left_behind,
@@ -324,6 +325,26 @@ def test_the_same_file_gives_the_same_bytes(tmp_path: Path) -> None:
     through_ingest(path)
     assert {p.name: p.read_bytes() for p in (tmp_path / "results").iterdir()} == first
     assert left_behind(path) == ["dropped.parquet", "ledger.json", "points.parquet"]
+
+
+def test_rows_may_wait_on_another_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = survey_file(tmp_path / "a.csv", line_of_points(500, surface_alt=3))
+    through_ingest(path)
+    first = {p.name: p.read_bytes() for p in (tmp_path / "results").iterdir()}
+    places = []
+    enter = scratch.Scratch.__enter__
+    monkeypatch.setattr(
+        scratch.Scratch, "__enter__", lambda self: places.append(self.folder) or enter(self)
+    )
+    through_ingest(path, scratch_in=tmp_path / "node" / "local")
+    assert [place.is_relative_to(tmp_path / "node" / "local") for place in places] == [True]
+    assert not list((tmp_path / "node" / "local").iterdir())
+    assert {p.name: p.read_bytes() for p in (tmp_path / "results").iterdir()} == first
+
+
+def test_the_usual_folder_for_temporary_files_is_no_scratch() -> None:
+    assert node_scratch("/tmp") is node_scratch("/var/tmp/") is None
+    assert node_scratch("/scratch/job_7") == Path("/scratch/job_7")
 
 
 def test_metadata_is_optional(tmp_path: Path) -> None:

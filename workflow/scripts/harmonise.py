@@ -5,6 +5,7 @@ from bedsieve.job import job
 with job(snakemake.log[0], snakemake.threads):
     from bedsieve.ingest.covariates import Covariates
     from bedsieve.ingest.harmonise import harmonise
+    from bedsieve.node_scratch import node_scratch
 
     sheet = snakemake.params.sheet
     harmonise(
@@ -21,4 +22,5 @@ with job(snakemake.log[0], snakemake.threads):
         **snakemake.params.settings,
         sheet=sheet,
         threads=snakemake.threads,
+        scratch_in=node_scratch(snakemake.resources.tmpdir),
     )

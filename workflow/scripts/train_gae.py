@@ -6,6 +6,7 @@ with job(snakemake.log[0], snakemake.threads):
     from pathlib import Path
 
     from bedsieve.detectors.gae_train import train_gae
+    from bedsieve.node_scratch import node_scratch
 
     kinds = ("points", "halo", "edges")
     tiles = zip(*(snakemake.input[kind] for kind in kinds), strict=True)
@@ -16,4 +17,5 @@ with job(snakemake.log[0], snakemake.threads):
         seed=snakemake.params.seed,
         version=snakemake.params.version,
         device=snakemake.params.device,
+        scratch=node_scratch(snakemake.resources.tmpdir),
     )

@@ -6,6 +6,7 @@ with job(snakemake.log[0], snakemake.threads):
     from pathlib import Path
 
     from bedsieve.detectors.gnn_version import train_gnn
+    from bedsieve.node_scratch import node_scratch
 
     kinds = ("points", "halo", "edges", "labels")
     paths = zip(*(snakemake.input[kind] for kind in kinds), strict=True)
@@ -15,4 +16,5 @@ with job(snakemake.log[0], snakemake.threads):
         {**snakemake.params.settings, "device": snakemake.params.device},
         seed=snakemake.params.seed,
         version=snakemake.params.version,
+        scratch=node_scratch(snakemake.resources.tmpdir),
     )

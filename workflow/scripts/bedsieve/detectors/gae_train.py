@@ -45,6 +45,7 @@ def train_gae(
     version: str = "v1",
     device: str = "cpu",
     on_epoch: OnEpoch | None = None,
+    scratch: str | Path | None = None,
 ) -> Path:
     """Train the network, fix the constants of the score over all points, and write the version.
 
@@ -66,6 +67,8 @@ def train_gae(
         ``"cpu"``, ``"gpu"`` or ``"auto"``.
     on_epoch : callable, optional
         See `bedsieve.detectors.gae_training.OnEpoch`.
+    scratch : path-like, optional
+        Folder for the graph's arrays while it is trained, about 60 bytes a node; beside the checkpoint if not given.
 
     Returns
     -------
@@ -84,7 +87,7 @@ def train_gae(
     refuse_trained(out_dir)
     chosen, where = GaeSettings.from_mapping(settings or {}), torch_device(device)
     print(f"gae: training on {where}.", flush=True)
-    data = gather(tiles, chosen, seed, out_dir / "checkpoints")
+    data = gather(tiles, chosen, seed, scratch or out_dir / "checkpoints")
     checkpoint = out_dir / "checkpoints" / "gae.pt"
     trained = train_network(data, chosen, seed, checkpoint, device=where, on_epoch=on_epoch)
     score = _score_scale(tiles, trained, data, chosen, where)

@@ -48,6 +48,7 @@ def tune_gnn(
     epochs: int,
     seed: int,
     worker: int,
+    scratch: str | Path | None = None,
 ) -> dict[str, int]:
     """Work on the trials of every model until there are enough of them.
 
@@ -65,6 +66,8 @@ def tune_gnn(
         Most epochs of a trial.
     seed, worker : int
         Of the search and of this worker, so that two workers try different settings.
+    scratch : path-like, optional
+        Folder for the graph's arrays; beside the journal if not given.
 
     Returns
     -------
@@ -77,7 +80,7 @@ def tune_gnn(
         If there are too few labels to train on.
     """
     chosen = replace(GnnSettings.from_mapping(settings), epochs=epochs, per_fold={})
-    data = gather(tiles, chosen, seed, Path(journal).parent)
+    data = gather(tiles, chosen, seed, scratch or Path(journal).parent)
     done = {}
     for fold in range(data.folds.count):
         letter = data.folds.name(fold)

@@ -48,6 +48,7 @@ def train_gnn(
     seed: int = 0,
     version: str = "v1",
     on_epoch: Any = None,
+    scratch: str | Path | None = None,
 ) -> dict[str, Any]:
     """Train every fold and write a model version.
 
@@ -68,6 +69,8 @@ def train_gnn(
         Name of the model version.
     on_epoch : callable, optional
         See `bedsieve.detectors.gnn_training.OnEpoch`.
+    scratch : path-like, optional
+        Folder for the graph's arrays while it is trained, about 190 bytes a node; beside the checkpoints if not given.
 
     Returns
     -------
@@ -87,7 +90,7 @@ def train_gnn(
     refuse_trained(out_dir)
     chosen = GnnSettings.from_mapping(settings or {})
     try:
-        data = gather(tiles, chosen, seed, _checkpoints(out_dir))
+        data = gather(tiles, chosen, seed, scratch or _checkpoints(out_dir))
     except TooFewLabelsError as lack:
         print(f"gnn: not trained: {lack} Version {version} scores no point with gnn.", flush=True)
         write_json({"why": str(lack)}, out_dir / UNTRAINED)

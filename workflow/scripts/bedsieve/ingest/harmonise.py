@@ -8,6 +8,7 @@ and judged, copies merged and tracks found, written. Memory does not grow with t
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -19,7 +20,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bedsieve.errors import ConfigError, InputError
-from bedsieve.files import replacing, sha256_of, write_json
+from bedsieve.files import disk_errors, replacing, sha256_of, write_json
 from bedsieve.ingest.chain import chain_order
 from bedsieve.ingest.copies import settle_copies
 from bedsieve.ingest.duplicates import MAX_RELATIVE_STD, Suspects
@@ -51,6 +52,7 @@ def harmonise(
     split_on_angle: bool = False,
     sheet: Mapping[str, str | int | None] | None = None,
     threads: int = 2,
+    scratch_in: str | Path | None = None,
 ) -> Mapping[str, Any]:
     """Harmonise one survey: clean, project, merge copies, find tracks, sample covariates.
 
@@ -82,6 +84,8 @@ def harmonise(
         and of year_start and year_end, taken where the header has no years.
     threads : int
         Threads for parsing and projecting; the results do not depend on it.
+    scratch_in : path-like, optional
+        Folder for the parsed rows, about as large as the CSV; beside the points if not given.
 
     Returns
     -------
@@ -106,7 +110,13 @@ def harmonise(
         ledger_part = stack.enter_context(replacing(ledger_path))
         dropped_part = stack.enter_context(replacing(dropped_path))
         points_part = stack.enter_context(replacing(points_path))
-        scratch = stack.enter_context(Scratch(points_part.with_suffix(".scratch"), SCRATCH_COLUMNS))
+        rows = points_part.with_suffix(".scratch")
+        if scratch_in is not None:
+            with disk_errors(scratch_in):
+                Path(scratch_in).mkdir(parents=True, exist_ok=True)
+                own = tempfile.TemporaryDirectory(prefix="bedsieve-", dir=scratch_in)
+            rows = Path(stack.enter_context(own), "rows")
+        scratch = stack.enter_context(Scratch(rows, SCRATCH_COLUMNS))
         suspects = Suspects(expected_rows(csv_path))
         with ThreadPoolExecutor(1) as beside:
             digest = beside.submit(sha256_of, csv_path)
