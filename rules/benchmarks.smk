@@ -83,8 +83,8 @@ rule benchmarks:
         env("report")
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: megabytes(0, 0, 1000, attempt),
-        runtime=lambda wildcards, attempt: minutes(0, 1, attempt),
+        mem_mb=fixed_mb(600),
+        runtime=fixed_minutes(5),
     params:
         code=code("benchmarks.py", "report"),
     message:

@@ -95,29 +95,23 @@ class PcaManifold:
 
 
 class GaeManifold:
-    """The latent space of the graph autoencoder, one for all tiles.
+    """The latent space of the graph autoencoder, one for all tiles; worked out on processors.
 
     Parameters
     ----------
     model_dir : path-like
         ``results/models/{version}/gae``.
-    device : str
-        ``"cpu"``, ``"gpu"`` or ``"auto"``.
 
     Raises
     ------
     InputError
         If it is not trained, or was changed since.
-    ConfigError
-        If a GPU is asked for and PyTorch sees none.
     """
 
-    def __init__(self, model_dir: str | Path, device: str = "cpu") -> None:
+    def __init__(self, model_dir: str | Path) -> None:
         from bedsieve.detectors.gae_model import GaeModel
-        from bedsieve.detectors.gnn_settings import torch_device
 
         self._model = GaeModel(model_dir)
-        self._device = torch_device(device)
 
     def key_of(self, tile: str) -> str:
         """`POOLED`: there is one network."""
@@ -129,7 +123,7 @@ class GaeManifold:
 
         model = self._model
         nodes = read_tile(tile, model.settings)
-        found = rebuilt(model.net, nodes, model.scale, model.settings, self._device)
+        found = rebuilt(model.net, nodes, model.scale, model.settings, "cpu")
         ids = nodes.points["point_id"].to_numpy()[: nodes.core]
         return ids, np.column_stack([found.latent, found.residual])
 
@@ -148,6 +142,6 @@ class GaeManifold:
         return size
 
 
-def load_manifold(name: str, model_dir: str | Path, device: str = "cpu") -> Manifold:
+def load_manifold(name: str, model_dir: str | Path) -> Manifold:
     """The manifold of a trained detector, ``"pca"`` or ``"gae"``."""
-    return PcaManifold(model_dir) if name == "pca" else GaeManifold(model_dir, device)
+    return PcaManifold(model_dir) if name == "pca" else GaeManifold(model_dir)

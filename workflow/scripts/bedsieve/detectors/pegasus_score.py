@@ -31,7 +31,6 @@ def score_tile(
     out_path: str | Path,
     *,
     name: str | None = None,
-    device: str = "cpu",
     chunk: int = CHUNK,
 ) -> None:
     """Score a tile's points and write its table.
@@ -48,8 +47,6 @@ def score_tile(
         `on`), origin (``none``, ``on``, ``off`` or ``both``).
     name : str, optional
         Of the tile; by default that of the points' folder.
-    device : str
-        For the graph autoencoder.
     chunk : int
         Points at a time.
 
@@ -59,7 +56,7 @@ def score_tile(
         If a model is not trained, was changed since, or stands on another manifold.
     """
     model = load_model(model_dir, manifold_dir)
-    manifold = load_manifold(model.settings.manifold, manifold_dir, device)
+    manifold = load_manifold(model.settings.manifold, manifold_dir)
     key = manifold.key_of(name or Path(tile["points"]).parent.name)
     key = key if key in model.places else POOLED
     place = model.places[key]

@@ -69,7 +69,6 @@ def train_pegasus(
     *,
     seed: int = 0,
     version: str = "v1",
-    device: str = "cpu",
 ) -> Path:
     """Train a version and write its manifest last.
 
@@ -87,8 +86,6 @@ def train_pegasus(
         Who is sampled, and the methods' own draws.
     version : str
         Model version.
-    device : str
-        For the graph autoencoder.
 
     Returns
     -------
@@ -106,7 +103,7 @@ def train_pegasus(
     manifest = out_dir / "manifest.json"
     refuse_trained(out_dir)
     chosen = PegasusSettings.from_mapping(settings or {})
-    manifold = load_manifold(chosen.manifold, manifold_dir, device)
+    manifold = load_manifold(chosen.manifold, manifold_dir)
     model = _fit(_samples(tiles, manifold, chosen, seed), manifold, chosen, seed)
     beneath = Path(manifold_dir) / "manifest.json"
     write_manifest(
