@@ -13,13 +13,18 @@ sys.path.insert(0, str(Path(workflow.basedir, "workflow", "scripts")))
 from bedsieve.config import validate as validate_config
 from bedsieve.errors import BedsieveError
 from bedsieve.plan import Plan
-from bedsieve.scheduling import collect_seldom, lift_default_rate_limit
+from bedsieve.scheduling import (
+    collect_seldom,
+    lift_default_rate_limit,
+    read_sources_once,
+)
 
 
 configfile: "config/config.yaml"
 
 
 collect_seldom()
+read_sources_once(workflow)
 
 try:
     validate_config(config)

@@ -1,14 +1,16 @@
-"""Snakemake's own limit of submissions: dropped where it is the default, kept where it was asked for."""
+"""Snakemake's own limit of submissions, and how often it reads the scripts."""
 
 import inspect
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from snakemake.cli import get_argument_parser
 from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.settings.types import MaxJobsPerTimespan
+from snakemake.sourcecache import LocalSourceFile, SourceCache
 
-from bedsieve.scheduling import DEFAULT_LIMIT, lift_default_rate_limit
+from bedsieve.scheduling import DEFAULT_LIMIT, lift_default_rate_limit, read_sources_once
 
 
 def _after(limit: MaxJobsPerTimespan | None) -> object:
@@ -35,3 +37,26 @@ def test_snakemake_still_has_what_is_changed() -> None:
     limit = MaxJobsPerTimespan.parse_choice(default)
     assert (limit.max_jobs, limit.timespan) == DEFAULT_LIMIT
     assert "self.job_rate_limiter is None" in inspect.getsource(JobScheduler)
+
+
+def test_a_script_is_read_once_and_text_stays_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "scripts" / "a.py"
+    script.parent.mkdir()
+    script.write_text("first = 1\nsecond = 2\n")
+    cache = SourceCache(tmp_path / "cache", runtime_cache_path=str(tmp_path / "runtime"))
+    opened = []
+    plain = cache._open
+    monkeypatch.setattr(cache, "_open", lambda *of, **how: opened.append(of) or plain(*of, **how))
+    read_sources_once(SimpleNamespace(sourcecache=cache))
+    for _ in range(3):
+        with cache.open(LocalSourceFile(str(script))) as file:
+            assert list(file) == ["first = 1\n", "second = 2\n"]
+        with cache.open(LocalSourceFile(str(script)), "rb") as file:
+            assert file.read() == script.read_bytes()
+        assert cache.exists(LocalSourceFile(str(script)))
+        assert not cache.exists(LocalSourceFile(str(tmp_path / "none.py")))
+    modes = [arguments[1] for arguments in opened if "none" not in str(arguments[0].path)]
+    # The first copies the source, the second is the only one that reads the text.
+    assert modes == ["rb", "r", "rb", "rb", "rb"]

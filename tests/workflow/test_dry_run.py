@@ -82,8 +82,8 @@ def test_whole_bedmap_with_every_member_is_planned_in_seconds_and_little_memory(
     assert sorted(everything["ensemble"]["members"]) == sorted(known)
     bedmap = Project(tmp_path, "config/config.yaml")
     bedmap.configure(**everything)
-    # Processor time, as the clock says what else runs. Other work on the same core still adds to it (12 to 16 s were
-    # seen), so the least of three counts.
+    # Processor time, as the clock says what else runs. Other work on the same core still adds to it (9.7 to 13.7 s
+    # with nothing beside it), so the least of three counts.
     for _ in range(3):
         output, seconds, peak = measured(bedmap, "--dry-run", "all", "evaluation")
         if seconds < 15:
@@ -91,7 +91,7 @@ def test_whole_bedmap_with_every_member_is_planned_in_seconds_and_little_memory(
     assert seconds < 15
     assert peak < 2**30
     by_tile = ("gae", "carving", "pegasus", "gnsm", "local_entropy", "sparker_residuals")
-    by_survey = {"fetch": 1, "sparker": 1, "sparker_sample": 1, "sparker_toys": 4}
+    by_survey = {"fetch": 1, "sparker": 1, "sparker_sample": 1, "sparker_toys": 1}
     trained = ("gae", "carving", "pegasus", "gnsm", "local_entropy", "sparker", "ensemble")
     once = ("gae_training", "families", "local_entropy_calibration", "evaluation")
     others = (
