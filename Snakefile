@@ -17,6 +17,7 @@ from bedsieve.scheduling import (
     collect_seldom,
     lift_default_rate_limit,
     read_sources_once,
+    run_jobs_of_a_submission_here,
 )
 
 
@@ -25,6 +26,7 @@ configfile: "config/config.yaml"
 
 collect_seldom()
 read_sources_once(workflow)
+run_jobs_of_a_submission_here(workflow)
 
 try:
     validate_config(config)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.slurm.cluster import ACCOUNT, Cluster, output, wait
+from tests.slurm.cluster import ACCOUNT, Cluster, environment_of, output, processes, wait
 from tests.workflow.conftest import ROOT, Project, environment
 from tests.workflow.small_region import BASE, make_region
 
@@ -53,6 +53,7 @@ class Row:
     partition: str
     resources: str
     comment: str
+    seconds: int
 
 
 class OnSlurm:
@@ -80,6 +81,20 @@ class OnSlurm:
         """Folder of the results."""
         overlay = yaml.safe_load(self.project.path(self.project.overlay).read_text())
         return self.project.path(overlay["paths"]["results"])
+
+    def benchmarks(self) -> dict[str, list[float]]:
+        """Seconds of the jobs of each rule, as Snakemake measured them."""
+        found: dict[str, list[float]] = {}
+        for path in (self.results / "benchmarks").rglob("*.tsv"):
+            rule = path.relative_to(self.results / "benchmarks").parts[0].removesuffix(".tsv")
+            found.setdefault(rule, []).append(float(path.read_text().splitlines()[-1].split()[0]))
+        return found
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """The profile's groups, by rule."""
+        found: dict[str, str] = yaml.safe_load(self.profile.read_text()).get("groups", {})
+        return found
 
     def edit(self, change: Callable[[dict[str, Any]], object]) -> None:
         """Change the profile as a user would."""
@@ -146,9 +161,10 @@ class OnSlurm:
         """Submissions since this object was made, once the accounting knows that they ended."""
 
         def read() -> list[Row]:
-            fields = "JobIDRaw,State,Partition,AllocTRES,Comment"
+            fields = "JobIDRaw,State,Partition,AllocTRES,Comment,ElapsedRaw"
             lines = output("sacct", "-nXP", "--delimiter=\t", "-o", fields).splitlines()
-            rows = [Row(*line.split("\t")) for line in lines]
+            cells = [line.split("\t") for line in lines]
+            rows = [Row(*words, int(seconds)) for *words, seconds in cells]
             return [row for row in rows if row.job not in self.known]
 
         wait(
@@ -162,8 +178,17 @@ class OnSlurm:
         return [(line.split()[0], line.split()[1]) for line in lines]
 
     def wait_until_running(self) -> tuple[str, str]:
-        """Wait for the first job to run; job and node."""
-        wait(self.running, "a job to run", PATIENCE)
+        """Wait for the first jobs to run; job and node of one of them.
+
+        All that SLURM calls running have a process of theirs then: one that is being started outlives its node's death.
+        """
+
+        def underway() -> list[tuple[str, str]]:
+            jobs = self.running()
+            inside = {environment_of(pid).get("SLURM_JOB_ID") for pid in processes()}
+            return jobs if inside >= {job for job, _ in jobs} else []
+
+        wait(underway, "a job to run", PATIENCE)
         return self.running()[0]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import time
@@ -16,28 +17,60 @@ from tests.slurm.cluster import Cluster, output, processes, title, wait
 from tests.slurm.conftest import (
     PATIENCE,
     OnSlurm,
+    Row,
     demo_on_this_machine,
     on_this_machine,
     region_with_network,
 )
-from tests.workflow.conftest import ROOT, Project, digests
+from tests.workflow.conftest import Project, digests
 from tests.workflow.small_region import BASE, MANY
 
 Tell = Callable[..., None]
 PRODUCTS = {"flagged", "summary", "maps", "profiles", "index"}
 
 
-def gpu_rules(plan: Counter[str]) -> list[str]:
-    """Rules of the plan that the profile gives a GPU."""
-    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
-    given = profile["set-resources"]
-    return [rule for rule in given if given[rule].get("gpu") and plan[rule]]
+def on_gpus(here: OnSlurm, plan: Counter[str]) -> Counter[str]:
+    """Submissions that must have a GPU, by the name of their rule, or of their group where the profile has one for it.
+
+    Jobs of one such group read nothing of each other, so each counts as a component.
+    """
+    profile = yaml.safe_load(here.profile.read_text())
+    given, groups = profile["set-resources"], here.groups
+    jobs = Counter[str]()
+    for rule in given:
+        if given[rule].get("gpu") and plan[rule]:
+            jobs[groups.get(rule, rule)] += plan[rule]
+    together = profile.get("group-components", {})
+    return Counter({name: math.ceil(n / together.get(name, 1)) for name, n in jobs.items()})
+
+
+def name_of(row: Row, on: OnSlurm) -> str:
+    """Rule of a submission, or its group, whose rules the comment names after it."""
+    name = row.comment.removeprefix("rule_").split("_wildcards_")[0]
+    return next((group for group in on.groups.values() if name.startswith(f"{group}_")), name)
 
 
 def rules_of(on: OnSlurm, state: str = "COMPLETED") -> Counter[str]:
-    """Rules of ungrouped submissions in a state."""
-    rows = [row for row in on.rows() if row.state.startswith(state)]
-    return Counter(row.comment.removeprefix("rule_").split("_wildcards_")[0] for row in rows)
+    """Submissions in a state, by rule or group."""
+    return Counter(name_of(row, on) for row in on.rows() if row.state.startswith(state))
+
+
+def cost_of_starts(on: OnSlurm) -> str:
+    """Seconds that a submission takes beside its first job's work, and those beside each further job's, in words.
+
+    A job's work is what its benchmark file says, from the start of its script to its end.
+    """
+    work, rows = on.benchmarks(), on.rows()
+    together = [row for row in rows if name_of(row, on) in on.groups.values()]
+    rules = {name_of(row, on) for row in rows if row not in together}
+    alone = [seconds for rule in rules for seconds in work[rule]]
+    start = (sum(row.seconds for row in rows if row not in together) - sum(alone)) / len(alone)
+    said = f"a start takes {start:.1f} s"
+    jobs = [seconds for rule in on.groups for seconds in work.get(rule, [])]
+    if together:
+        rest = sum(row.seconds for row in together) - sum(jobs) - start * len(together)
+        said += f", a further job {rest / (len(jobs) - len(together)):.1f} s"
+    return said
 
 
 def same_files(on: OnSlurm, local: Project) -> None:
@@ -51,8 +84,8 @@ def run_whole(here: OnSlurm) -> str:
     """Run all, and check what the accounting says of it; jobs, wall time, and partitions in words."""
     plan = here.project.plan()
     jobs = sum(plan.values()) - plan["all"]
-    on_gpus = gpu_rules(plan)
-    assert on_gpus
+    with_gpu = on_gpus(here, plan)
+    assert with_gpu
     began = time.monotonic()
     here.run()
     minutes = (time.monotonic() - began) / 60
@@ -60,17 +93,16 @@ def run_whole(here: OnSlurm) -> str:
     assert {row.state for row in rows} == {"COMPLETED"}
     assert len(rows) < jobs if here.grouped else len(rows) == jobs
     for row in rows:
-        rule = row.comment.removeprefix("rule_").split("_wildcards_")[0]
-        assert (row.partition == "gpu") == (rule in on_gpus), row
-        assert ("gres/gpu=1" in row.resources) == (rule in on_gpus), row
-    assert sum(rules_of(here)[rule] for rule in on_gpus) == sum(plan[rule] for rule in on_gpus)
+        assert (row.partition == "gpu") == (name_of(row, here) in with_gpu), row
+        assert ("gres/gpu=1" in row.resources) == (name_of(row, here) in with_gpu), row
+    assert {name: rules_of(here)[name] for name in with_gpu} == with_gpu
     assert (
         sum(path.stat().st_size > 0 for path in here.project.path("slurm_logs").rglob("*.log")) == 0
     )
     partitions = Counter(row.partition for row in rows)
     return (
-        f"{jobs} jobs in {minutes:.0f} min; {partitions['gpu']} submissions ({', '.join(on_gpus)}) "
-        f"on partition gpu with a GPU each, {partitions['cpu']} on cpu with none"
+        f"{jobs} jobs in {minutes:.0f} min; {partitions['gpu']} submissions ({', '.join(with_gpu)}) "
+        f"on partition gpu with a GPU each, {partitions['cpu']} on cpu with none; {cost_of_starts(here)}"
     )
 
 
@@ -116,7 +148,7 @@ def test_a_killed_node_is_left_out_and_its_job_runs_elsewhere(
         cluster.wait_for_nodes()
     same_files(half_done, local)
     states = Counter(row.state for row in half_done.rows())
-    assert states["NODE_FAIL"] >= 1
+    assert states["NODE_FAIL"] >= 1, states
     assert rules_of(half_done) == Counter(PRODUCTS)
     tell("a node is killed", half_done)
 

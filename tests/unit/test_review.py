@@ -143,8 +143,8 @@ def test_the_table_gives_each_rule_a_row_and_the_sums() -> None:
     assert "done" not in text
     assert "5 jobs, 0.40 h of work one after the other" in text
     assert "longest chain of jobs takes 0.20 h" in text
-    assert "3 submissions of 5 s, and 2 further jobs in them of 2 s each: 0.01 h" in text
-    assert "1.3% of it; 1.8% of the 0.30 h without trainings, 1.4% by submissions alone" in text
+    assert f"3 submissions of 5 s, and 2 further jobs in them of {STEP_S:g} s each: 0.00 h" in text
+    assert "1.1% of it; 1.4% of the 0.30 h without trainings, 1.4% by submissions alone" in text
     assert "not counted, of simulate." in text
     assert "tiles of 3 surveys are provisional" in text
 

@@ -17,9 +17,7 @@ def schema() -> dict[str, Any]:
     """The configuration's JSON schema, read once."""
     import yaml
 
-    # Every start of Snakemake reads it, also in each job of a submission: libyaml takes a tenth of the time.
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    document: dict[str, Any] = yaml.load(SCHEMA_PATH.read_text(encoding="utf-8"), Loader=loader)
+    document: dict[str, Any] = yaml.safe_load(SCHEMA_PATH.read_text(encoding="utf-8"))
     return document
 
 

@@ -25,7 +25,7 @@ from bedsieve.ingest.sheet import (
 )
 from bedsieve.tile_names import MAX_REACH, SEGMENT_MARGIN, tile_index
 
-# Two Snakemakes stand beside the script in a submission; jobs without room for them were killed on the test cluster.
+# Snakemake stands beside the script in a submission, twice in one of an array; jobs without room for it were killed on the test cluster.
 SNAKEMAKE_MB = 400
 MANY_POINTS = 5_000_000  # from which a job is given two cores
 

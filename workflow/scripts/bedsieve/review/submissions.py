@@ -1,7 +1,7 @@
 """Which jobs share a submission on SLURM, and what submissions cost beside the work.
 
 In: planned jobs and a profile's groups. Out: jobs by submission; counts and seconds. A submission costs time however little
-it does: it is queued, and starts Snakemake anew; each job within it starts Snakemake once more.
+it does: it is queued, and starts Snakemake anew, which then runs its jobs (`bedsieve.scheduling`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bedsieve.review.jobs import PlannedJob
 SUBMISSION_S = (
     5.0  # a submission with one job, as measured on the test cluster (docs/howto/slurm.md)
 )
-STEP_S = 2.0  # each further job in it
+STEP_S = 0.2  # each further job in it: no more than between the jobs of a run on one machine
 MANY = 1_000_000  # submissions at a time, where a profile sets no limit
 
 

@@ -93,7 +93,7 @@ def as_text(plan: Planned, submissions: Submissions) -> str:
         f"{running} jobs, {work / 3600:.2f} h of work one after the other; "
         f"the longest chain of jobs takes {longest_chain(plan.jobs, guesses) / 3600:.2f} h.",
         f"On SLURM with profiles/slurm: {submissions.count} submissions of {SUBMISSION_S:.0f} s, and "
-        f"{submissions.jobs - submissions.count} further jobs in them of {STEP_S:.0f} s each: "
+        f"{submissions.jobs - submissions.count} further jobs in them of {STEP_S:g} s each: "
         f"{submissions.overhead_s / 3600:.2f} h beside the work, {_share(submissions.overhead_s, work)} of it; "
         f"{_share(submissions.overhead_s, scoring)} of the {scoring / 3600:.2f} h without trainings, "
         f"{_share(submissions.queueing_s, scoring)} by submissions alone.",
