@@ -5,7 +5,7 @@ from bedsieve.benchmarks import methods as benchmark_methods
 from bedsieve.code_digest import code_digest
 from bedsieve.ensemble.settings import EnsembleSettings
 from bedsieve.detectors.pegasus_files import MANIFOLD_FILES
-from bedsieve.detectors.sparker_seed import survey_seed
+from bedsieve.detectors.sparker_jobs import survey_seed, toy_evaluations
 from bedsieve.evaluation.members import with_what_they_read
 from bedsieve.plan import megabytes, minutes, network_jobs, threads_for
 

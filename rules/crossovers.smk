@@ -17,7 +17,7 @@ rule crossovers:
     threads: tile_threads
     resources:
         mem_mb=tile_mb(200),
-        runtime=tile_minutes(200_000),
+        runtime=tile_minutes(350_000),
     params:
         code=code("crossovers.py", "graph"),
         tile_size=config["region"]["tile_size"],

@@ -15,7 +15,7 @@ rule along_track:
     threads: survey_threads
     resources:
         mem_mb=survey_mb(100),
-        runtime=survey_minutes(1_000_000),
+        runtime=survey_minutes(490_000),
     params:
         code=code("along_track.py", "graph"),
         settings=config["detectors"]["along_track"],
@@ -45,7 +45,7 @@ rule pca:
     threads: tile_threads
     resources:
         mem_mb=tile_mb(300),
-        runtime=tile_minutes(200_000),
+        runtime=tile_minutes(480_000),
     params:
         code=code("pca.py", "graph"),
     message:
@@ -71,7 +71,7 @@ rule segments:
     threads: tile_threads
     resources:
         mem_mb=tile_mb(500),
-        runtime=tile_minutes(10_000),
+        runtime=tile_minutes(40_000),
     params:
         code=code("segments.py", "graph"),
         tile_size=config["region"]["tile_size"],
@@ -101,7 +101,7 @@ rule gnn:
     resources:
         **GPU,
         mem_mb=tile_mb(500, base=2000),
-        runtime=tile_minutes(50_000 if GPU else 5_000),
+        runtime=tile_minutes(50_000 if GPU else 15_000),
     params:
         code=code("gnn.py", TORCH),
         device=DEVICE,
@@ -128,7 +128,7 @@ rule carving:
     threads: 1
     resources:
         mem_mb=tile_mb(150, base=1000),
-        runtime=tile_minutes(50_000),
+        runtime=tile_minutes(150_000),
     params:
         code=code("carving.py", "cluster"),
     message:
@@ -155,7 +155,7 @@ rule gae:
     resources:
         **GPU,
         mem_mb=tile_mb(300, base=1500),
-        runtime=tile_minutes(50_000),
+        runtime=tile_minutes(140_000),
     params:
         code=code("gae.py", TORCH),
         device=DEVICE,
@@ -181,7 +181,7 @@ rule pegasus:
     threads: tile_threads
     resources:
         mem_mb=tile_mb(300, base=1500),
-        runtime=tile_minutes(3_000),
+        runtime=tile_minutes(48_000),
     params:
         code=code("pegasus.py", "torch-cpu"),
         manifold=MANIFOLD,
@@ -208,7 +208,7 @@ rule gnsm:
     resources:
         **GPU,
         mem_mb=tile_mb(200, base=1500),
-        runtime=tile_minutes(50_000 if GPU else 4_000),
+        runtime=tile_minutes(50_000 if GPU else 5_700),
     params:
         code=code("gnsm.py", TORCH),
         device=DEVICE,
@@ -237,7 +237,7 @@ rule local_entropy:
     resources:
         **GPU,
         mem_mb=tile_mb(500, base=2500),
-        runtime=tile_minutes(1_500 if GPU else 150),
+        runtime=tile_minutes(1_500 if GPU else 700),
     params:
         code=code("local_entropy.py", TORCH),
         device=DEVICE,

@@ -20,7 +20,7 @@ rule ensemble:
     threads: tile_threads
     resources:
         mem_mb=tile_mb(300),
-        runtime=tile_minutes(500_000),
+        runtime=tile_minutes(290_000),
     params:
         code=code("ensemble.py", "graph"),
         settings=config["ensemble"],

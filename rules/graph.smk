@@ -16,7 +16,7 @@ rule edges:
     threads: tile_threads
     resources:
         mem_mb=tile_mb(16 * config["graph"]["k"] + 80),
-        runtime=tile_minutes(100_000),
+        runtime=tile_minutes(300_000),
     params:
         code=code("edges.py", "graph"),
         tile_size=config["region"]["tile_size"],

@@ -20,7 +20,7 @@ rule labels:
     threads: tile_threads
     resources:
         mem_mb=tile_mb(300),
-        runtime=tile_minutes(20_000),
+        runtime=tile_minutes(90_000),
     params:
         code=code("labels.py", "graph"),
         tile_size=config["region"]["tile_size"],

@@ -41,7 +41,7 @@ rule survey_csv:
     threads: survey_threads
     resources:
         mem_mb=survey_mb(200),
-        runtime=survey_minutes(100_000),
+        runtime=survey_minutes(200_000),
     params:
         code=code("survey_csv.py", "report"),
         members=MEMBERS,
@@ -100,7 +100,7 @@ rule tallies:
     threads: tile_threads
     resources:
         mem_mb=tile_mb(400, base=1000),
-        runtime=tile_minutes(500_000),
+        runtime=tile_minutes(400_000),
     params:
         code=code("tallies.py", "report"),
         members=MEMBERS,

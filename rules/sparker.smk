@@ -104,7 +104,9 @@ rule sparker_toys:
     threads: 1
     resources:
         mem_mb=fixed_mb(600),
-        runtime=fixed_minutes(60),
+        runtime=lambda wildcards, attempt: minutes(
+            toy_evaluations(SPARKER), 1_500_000_000, attempt
+        ),
     params:
         code=code("sparker_toys.py", "graph"),
         settings=SPARKER,

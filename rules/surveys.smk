@@ -112,7 +112,7 @@ rule harmonise:
     threads: survey_threads
     resources:
         mem_mb=survey_mb(8, base=1000),
-        runtime=survey_minutes(200_000),
+        runtime=survey_minutes(180_000),
     params:
         code=code("harmonise.py", "geo"),
         sheet=lambda wildcards: PLAN.surveys[wildcards.survey].harmonise_params(),

@@ -18,7 +18,7 @@ rule points:
     threads: tile_threads
     resources:
         mem_mb=tile_mb(600),
-        runtime=tile_minutes(200_000),
+        runtime=tile_minutes(240_000),
     params:
         code=code("points.py", "graph"),
         tile_size=config["region"]["tile_size"],

@@ -18,7 +18,7 @@ if untrained("bias"):
         threads: 2
         resources:
             mem_mb=all_mb(40, base=1000),
-            runtime=all_minutes(200_000),
+            runtime=all_minutes(400_000),
         params:
             code=code("train_bias.py", "graph"),
             version=config["models"]["version"],
@@ -50,7 +50,7 @@ if untrained("pca"):
                 1000,
                 attempt,
             ),
-            runtime=all_minutes(200_000),
+            runtime=all_minutes(1_500_000),
         params:
             code=code("train_pca.py", "graph"),
             version=config["models"]["version"],

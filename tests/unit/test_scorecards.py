@@ -14,6 +14,7 @@ import pytest
 from bedsieve.detectors import sparker_residuals as residuals
 from bedsieve.detectors.sparker_describe import describe
 from bedsieve.detectors.sparker_fit import SparkerSettings
+from bedsieve.detectors.sparker_jobs import survey_seed, toy_evaluations
 from bedsieve.detectors.sparker_kernels import Kernels
 from bedsieve.detectors.sparker_reference import load_reference, sample, train_reference
 from bedsieve.detectors.sparker_survey import (
@@ -324,3 +325,15 @@ def test_missing_toys_are_noticed(made: Path) -> None:
             settings=SETTINGS,
             seed=CLEAN,
         )
+
+
+@pytest.mark.parametrize(("batches", "largest"), [(1, 19), (2, 10), (19, 1), (20, 1)])
+def test_a_batch_of_toys_has_as_much_to_do_as_its_toys(batches: int, largest: int) -> None:
+    section = {"toys": 19, "batches": batches, "inspected": 300, "reference": 700}
+    work = toy_evaluations(section | {"kernels": 3, "steps": 100})
+    assert work == largest * 1000 * 3 * 100
+
+
+def test_every_survey_has_a_seed_of_its_own() -> None:
+    seeds = {survey_seed(number, seed) for number in range(1, 200) for seed in (0, 1, 999)}
+    assert len(seeds) == 199 * 3

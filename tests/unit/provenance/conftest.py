@@ -32,7 +32,7 @@ def chain() -> dict[str, dict[str, Any]]:
 
 @pytest.fixture
 def trained(chain: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The chain, whose model declares curves and manifest.json alone, which lists fold_A.safetensors too."""
+    """The chain, whose model declares weights and manifest.json alone, which lists fold_A.safetensors too."""
     fold = put("results/a/models/v1/d/fold_A.safetensors", "fold")
     put(
         MODEL, json.dumps({"files": {"fold_A.safetensors": sha("fold"), "weights": sha("weights")}})

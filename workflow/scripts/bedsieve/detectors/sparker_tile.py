@@ -14,8 +14,8 @@ from typing import Any
 import polars as pl
 
 from bedsieve.detectors import sparker_residuals as residuals
+from bedsieve.detectors.sparker_jobs import survey_seed
 from bedsieve.detectors.sparker_reference import load_reference, sample
-from bedsieve.detectors.sparker_seed import survey_seed
 from bedsieve.detectors.sparker_survey import (
     NO_KERNELS,
     ScorecardSettings,
