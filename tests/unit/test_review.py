@@ -242,3 +242,26 @@ def test_groups_are_read_from_the_profile() -> None:
     assert set(profile.components) <= set(profile.groups.values())
     assert all(count >= 1 for count in profile.components.values())
     assert profile.at_once == 100
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "two", "1.5", ""])
+def test_a_number_of_nodes_is_at_least_one(count: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        review.main(["plan", f"--nodes={count}"])
+    assert stopped.value.code == 2
+    assert f"--nodes: '{count}' is no number of at least 1" in capsys.readouterr().err
+
+
+def test_a_node_may_have_no_gpu_but_not_fewer(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        review.main(["plan", "--nodes=2", "--gpus=-1"])
+    assert "--gpus: '-1' is no number of at least 0" in capsys.readouterr().err
+
+
+def test_an_overlay_that_is_not_there_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = tmp_path / "mine.yaml"
+    assert review.main(["verify", "--configfile", str(missing)]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"bedsieve: {missing}: no such file. Name an overlay")

@@ -15,11 +15,11 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from bedsieve.errors import BedsieveError
+from bedsieve.errors import BedsieveError, InputError
 from bedsieve.files import write_text
 from bedsieve.provenance import check, mend
 from bedsieve.provenance.orphans import delete_orphans, find_orphans, note_orphans
@@ -37,14 +37,21 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--configfile", nargs="+", type=Path, default=[])
     parser.add_argument("--profile", type=Path, help="the workflow profile that runs are made with")
     parser.add_argument("--pictures", type=Path, help="draw the graphs of rules and files there")
-    parser.add_argument("--nodes", type=_count, help="estimate a cluster of so many nodes, alike")
-    parser.add_argument("--gpus", type=int, default=0, help="GPUs of each node")
-    parser.add_argument("--node-cores", type=_count, default=16, help="cores of each node")
-    parser.add_argument("--node-gb", type=_count, default=64, help="memory of each node (GB)")
+    parser.add_argument(
+        "--nodes", type=_at_least(1), help="estimate a cluster of so many nodes, alike"
+    )
+    parser.add_argument("--gpus", type=_at_least(0), default=0, help="GPUs of each node")
+    parser.add_argument("--node-cores", type=_at_least(1), default=16, help="cores of each node")
+    parser.add_argument("--node-gb", type=_at_least(1), default=64, help="memory of each node (GB)")
     parser.add_argument("--cores", help="cores of the run that repairs; else the profile's, or all")
     parser.add_argument("--delete", action="store_true", help="delete what `prune` lists")
     asked = parser.parse_args(arguments)
     try:
+        for path in asked.configfile:
+            if not path.is_file():
+                raise InputError(
+                    path, "no such file", "Name an overlay, as config/demo.yaml is one"
+                )
         if asked.profile is not None:
             asked.profile = profile_file(asked.profile)
         plan = planned_jobs(ROOT / "Snakefile", asked.configfile, asked.profile)
@@ -60,10 +67,12 @@ def main(arguments: list[str]) -> int:
         return 1
 
 
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
+def _at_least(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isdigit() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"'{text}' is no number of at least {least}")
+        return int(text)
+
     return number
 
 
