@@ -10,23 +10,18 @@ min_version("9.0")
 
 sys.path.insert(0, str(Path(workflow.basedir, "workflow", "scripts")))
 
+from bedsieve import scheduling
 from bedsieve.config import validate as validate_config
 from bedsieve.errors import BedsieveError
 from bedsieve.plan import Plan
-from bedsieve.scheduling import (
-    collect_seldom,
-    lift_default_rate_limit,
-    read_sources_once,
-    run_jobs_of_a_submission_here,
-)
 
 
 configfile: "config/config.yaml"
 
 
-collect_seldom()
-read_sources_once(workflow)
-run_jobs_of_a_submission_here(workflow)
+scheduling.collect_seldom()
+scheduling.read_sources_once(workflow)
+scheduling.run_jobs_of_a_submission_here(workflow)
 
 try:
     validate_config(config)
@@ -79,4 +74,4 @@ rule all:
 
 
 onstart:
-    lift_default_rate_limit(workflow)
+    scheduling.lift_default_rate_limit(workflow)

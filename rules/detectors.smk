@@ -101,6 +101,7 @@ rule gnn:
     resources:
         **GPU,
         mem_mb=tile_mb(500, base=2000),
+        # Half the speed of the logits alone: what scores high is asked why.
         runtime=tile_minutes(50_000 if GPU else 15_000),
     params:
         code=code("gnn.py", TORCH),
@@ -208,7 +209,7 @@ rule gnsm:
     resources:
         **GPU,
         mem_mb=tile_mb(200, base=1500),
-        runtime=tile_minutes(50_000 if GPU else 5_700),
+        runtime=tile_minutes(50_000 if GPU else 6_600),
     params:
         code=code("gnsm.py", TORCH),
         device=DEVICE,
