@@ -17,9 +17,10 @@ from bedsieve.detectors.gnsm_noise import (
     number_loss,
     relax,
 )
+from bedsieve.detectors.gnsm_norms import row_score, squared_norms
 from bedsieve.detectors.gnsm_settings import GnsmSettings
 from bedsieve.detectors.gnsm_training import Noise
-from bedsieve.detectors.nets.score_network import ScoreNetwork
+from bedsieve.detectors.nets.score_network import NetworkAtLevels, ScoreNetwork
 
 SIZES = (2, 5, 3)
 
@@ -120,3 +121,31 @@ def test_the_network_knows_the_noise_level_and_rows_do_not_meet() -> None:
     torch.testing.assert_close(one[1:], other[1:])
     alone = net(x[3:4], lam, torch.tensor([0]))
     torch.testing.assert_close(alone[0], one[3], rtol=1e-5, atol=1e-6)
+
+
+def test_the_network_at_levels_is_the_network() -> None:
+    torch.manual_seed(1)
+    net = ScoreNetwork(10, 16, 3, 8).eval()
+    for (
+        values
+    ) in net.parameters():  # also what starts as nothing: biases, gains and shifts of the norms
+        values.data += 0.2 * torch.randn_like(values)
+    lam = Noise.of(GnsmSettings(levels=4)).temperature
+    x = 3 * draws(50, 10).float()
+    at_levels = NetworkAtLevels(net, lam)
+    entered = at_levels.enter(x)
+    for level in (2, 0, 3, 2):
+        wanted = net(x, lam, torch.full((50,), level))
+        torch.testing.assert_close(at_levels.at(level, entered), wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("sizes", [(), (2,), (3, 1, 4)])
+@pytest.mark.parametrize("numbers", [0, 2])
+def test_norms_are_those_of_the_scores(sizes: tuple[int, ...], numbers: int) -> None:
+    found = 20 * draws(40, sum(sizes) + numbers).float()
+    present = (draws(40, numbers) > 0).float()
+    level = torch.tensor(3.0), torch.tensor(0.25)
+    score = row_score(found, present, sizes, *level)
+    assert (score[:, sum(sizes) :][present == 0] == 0).all()
+    norms = squared_norms(found.clone(), present, sizes, *level)
+    torch.testing.assert_close(norms, score.double().square().sum(1), rtol=1e-5, atol=1e-5)

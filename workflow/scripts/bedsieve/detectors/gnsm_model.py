@@ -25,10 +25,11 @@ from torch import Tensor, nn
 
 from bedsieve.detectors.gnsm_coding import Coded, Coding
 from bedsieve.detectors.gnsm_mixture import Mixture, choose_mixture
-from bedsieve.detectors.gnsm_noise import block_log_softmax, exp_concrete_score, log_one_hot
+from bedsieve.detectors.gnsm_noise import block_log_softmax, log_one_hot
+from bedsieve.detectors.gnsm_norms import row_score, squared_norms
 from bedsieve.detectors.gnsm_settings import GnsmSettings
 from bedsieve.detectors.gnsm_training import Noise, OnCheck, Rows, Weights, train_network
-from bedsieve.detectors.nets.score_network import ScoreNetwork
+from bedsieve.detectors.nets.score_network import NetworkAtLevels, ScoreNetwork
 from bedsieve.errors import BedsieveError
 from bedsieve.files import replacing, write_json
 
@@ -83,9 +84,17 @@ class Gnsm:
         sizes = [*self.coding.sizes, *(1 for _ in self.coding.numbers)]
         owner = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes)).to(device)
         found = []
-        for _, squares in _squared_scores(
-            self.weights, self.coding.encode(table), self.coding.sizes, self.settings, device, 1
+        noise = Noise.of(self.settings, device)
+        for _, rows, net, entered in _entered(
+            self.weights, self.coding.encode(table), self.coding.sizes, self.settings, noise
         ):
+            squares = row_score(
+                net.at(0, entered),
+                rows.present,
+                self.coding.sizes,
+                noise.temperature[0],
+                noise.sigma[0],
+            ).square()
             part = squares.new_zeros(len(squares), len(sizes))
             found.append(part.index_add_(1, owner, squares).cpu().numpy())
         return names, np.concatenate(found)
@@ -204,48 +213,36 @@ def score_norms(
     """
     kinds, place = _distinct(coded)
     norms = np.zeros((len(kinds.category), settings.levels))
-    for (start, level), squares in _squared_scores(
-        weights, kinds, sizes, settings, device, settings.levels
-    ):
-        norms[start : start + len(squares), level] = squares.sum(1).cpu().numpy()
+    noise = Noise.of(settings, device)
+    for start, rows, net, entered in _entered(weights, kinds, sizes, settings, noise):
+        for level in range(settings.levels):
+            found = squared_norms(
+                net.at(level, entered),
+                rows.present,
+                sizes,
+                noise.temperature[level],
+                noise.sigma[level],
+            )
+            norms[start : start + len(found), level] = found.cpu().numpy()
     return (norms if settings.norm == "squared" else np.sqrt(norms))[place]
 
 
-def _squared_scores(
-    weights: Weights,
-    coded: Coded,
-    sizes: tuple[int, ...],
-    settings: GnsmSettings,
-    device: str,
-    levels: int,
-) -> Iterator[tuple[tuple[int, int], Tensor]]:
-    """Squares of the scores of clean rows (rows, places), by first row and noise level, least noise first."""
-    net = _network(weights, settings).to(device)
-    noise = Noise.of(settings, device)
+def _entered(
+    weights: Weights, coded: Coded, sizes: tuple[int, ...], settings: GnsmSettings, noise: Noise
+) -> Iterator[tuple[int, Rows, NetworkAtLevels, tuple[Tensor, Tensor]]]:
+    """Some clean rows after others: the first one's place, the rows, and the network that they have entered."""
+    device = noise.sigma.device
+    net = NetworkAtLevels(_network(weights, settings).to(device), noise.temperature)
     for start in range(0, len(coded.category), _CHUNK):
         rows = Rows.of(coded.rows(slice(start, start + _CHUNK)), device)
         x = torch.cat([log_one_hot(rows.category, sizes), rows.number], 1)
+        entered = net.enter(x)
         if settings.denoise:
-            x = one_step(x, _score(net, x, rows.present, sizes, noise, 0), sizes)
-        for level in range(levels):
-            score = _score(net, x, rows.present, sizes, noise, level)
-            yield (start, level), score.double().square()
-
-
-@torch.inference_mode()
-def _score(
-    net: ScoreNetwork, x: Tensor, present: Tensor, sizes: tuple[int, ...], noise: Noise, level: int
-) -> Tensor:
-    """Score at x (n, places), shape as x; `present` (n, numbers) says which numbers are known."""
-    found = net(x, noise.temperature, level)
-    of_categories, of_numbers = torch.split(found, [sum(sizes), present.shape[1]], 1)
-    return torch.cat(
-        [
-            exp_concrete_score(of_categories, noise.temperature[level], sizes),
-            -of_numbers / noise.sigma[level] * present,
-        ],
-        1,
-    )
+            score = row_score(
+                net.at(0, entered), rows.present, sizes, noise.temperature[0], noise.sigma[0]
+            )
+            entered = net.enter(one_step(x, score, sizes))
+        yield start, rows, net, entered
 
 
 def one_step(x: Tensor, score: Tensor, sizes: tuple[int, ...]) -> Tensor:

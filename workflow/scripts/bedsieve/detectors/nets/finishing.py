@@ -43,6 +43,24 @@ def finish(mean: Tensor, own: Tensor, norm: nn.LayerNorm, old: Tensor | None) ->
     return mean
 
 
+def add_and_finish(state: Tensor, step: Tensor, norm: nn.LayerNorm) -> Tensor:
+    """state += step, and GELU(norm(state)) of it as a new tensor (n, c); gradients are not kept.
+
+    Parameters
+    ----------
+    state, step : float32 tensor (n, c)
+        `state` is overwritten by the sum.
+    norm : LayerNorm
+        Over c channels.
+    """
+    if state.device.type != "cpu":
+        return nn.functional.gelu(norm(state.add_(step)))
+    out = torch.empty(state.shape)
+    kept = torch.empty((0, state.shape[1]), dtype=torch.uint8)
+    _run_forward(state, step, norm.weight, norm.bias, None, kept, ONE, norm.eps, out)
+    return out
+
+
 def finish_training(
     mean: Tensor, own: Tensor, norm: nn.LayerNorm, old: Tensor | None, dropped: float
 ) -> Tensor:

@@ -2,15 +2,19 @@
 
 In: noisy categories and numbers of rows, and λ. Out: ε of the categories and the noise in the numbers, of
 the shape of the input. Seed 002, appendix A.2.1: FiLM (Perez et al. 2018) and Gaussian-Fourier embedding
-(Song et al. 2021).
+(Song et al. 2021). `ScoreNetwork` is trained; `NetworkAtLevels` is the same function of rows that are asked at
+every level, with what a level leaves unchanged worked out once.
 """
 
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
+
+from bedsieve.detectors.nets.finishing import add_and_finish
 
 _FOURIER_SCALE = 16.0  # of the random frequencies, as Song et al. have it
 
@@ -47,15 +51,24 @@ class ResidualBlock(nn.Module):
         self.film = nn.Linear(embedding, 2 * width)
         self.second = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, levels: Tensor, which: Tensor | int) -> Tensor:
-        """(n, width) of x (n, width), embedded levels (levels, embedding) and each row's (n,) or all rows' one."""
+    def forward(self, x: Tensor, levels: Tensor, which: Tensor) -> Tensor:
+        """(n, width) of x (n, width), embedded levels (levels, embedding) and each row's (n,)."""
         # Few levels, many rows: the levels are worked out once and handed out.
-        film = self.film(levels)
-        mine = film[which] if isinstance(which, int) else nn.functional.embedding(which, film)
-        scale, shift = mine.chunk(2, -1)
+        scale, shift = nn.functional.embedding(which, self.film(levels)).chunk(2, -1)
         hidden = self.first(nn.functional.gelu(self.norm(x)))
         out: Tensor = x + self.second(hidden * (1 + scale) + shift)
         return out
+
+    def at_levels(self, levels: Tensor) -> tuple[Tensor, Tensor]:
+        """Weight (levels, width, width) and bias (levels, width) of what the block adds to x, by gelu(norm x).
+
+        At one level FiLM is a scale and a shift of each channel, so it and both layers are one linear map.
+        """
+        scale, shift = self.film(levels).double().chunk(2, -1)
+        first, second = self.first.weight.double(), self.second.weight.double()
+        weight = (second * (1 + scale)[:, None, :]) @ first
+        bias = (self.first.bias * (1 + scale) + shift) @ second.T + self.second.bias
+        return weight.float(), bias.float()
 
 
 class ScoreNetwork(nn.Module):
@@ -77,11 +90,55 @@ class ScoreNetwork(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, places)
 
-    def forward(self, x: Tensor, temperature: Tensor, which: Tensor | int) -> Tensor:
-        """(n, places) of x (n, places), the λ of the levels (levels,) and each row's level (n,) or all rows' one."""
+    def forward(self, x: Tensor, temperature: Tensor, which: Tensor) -> Tensor:
+        """(n, places) of x (n, places), the λ of the levels (levels,) and each row's level (n,)."""
         levels = self.level(temperature[:, None])
         hidden = self.entry(x)
         for block in self.blocks:
             hidden = block(hidden, levels, which)
         out: Tensor = self.head(nn.functional.leaky_relu(self.norm(hidden)))
+        return out
+
+
+class NetworkAtLevels:
+    """A trained network that is asked about the same rows at one level after another.
+
+    Parameters
+    ----------
+    net : ScoreNetwork
+        Gradients are not kept.
+    temperature : tensor (levels,)
+        λ of the levels.
+
+    Notes
+    -----
+    Equal to `ScoreNetwork` but for rounding, at less than half its products: each block is one linear map a
+    level, and the way into the first block is the same at all levels.
+    """
+
+    @torch.inference_mode()
+    def __init__(self, net: ScoreNetwork, temperature: Tensor) -> None:
+        self._net = net
+        self._blocks = [cast(ResidualBlock, block) for block in net.blocks]
+        levels = net.level(temperature[:, None])
+        self._maps = [block.at_levels(levels) for block in self._blocks]
+
+    @torch.inference_mode()
+    def enter(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What `at` needs to know of rows x (n, places): their state and its way into the first block."""
+        state = self._net.entry(x)
+        return state, nn.functional.gelu(self._blocks[0].norm(state))
+
+    @torch.inference_mode()
+    def at(self, level: int, entered: tuple[Tensor, Tensor]) -> Tensor:
+        """(n, places) of rows at one of the levels."""
+        state, inner = entered[0].clone(), entered[1]
+        norms = [block.norm for block in self._blocks[1:]]
+        for (weight, bias), norm in zip(self._maps[:-1], norms, strict=True):
+            inner = add_and_finish(
+                state, nn.functional.linear(inner, weight[level], bias[level]), norm
+            )
+        weight, bias = self._maps[-1]
+        state += nn.functional.linear(inner, weight[level], bias[level])
+        out: Tensor = self._net.head(nn.functional.leaky_relu(self._net.norm(state)))
         return out
