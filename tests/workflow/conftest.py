@@ -14,7 +14,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.workflow import forks
+
 ROOT = Path(__file__).resolve().parents[2]
+_PLANS = {"--dry-run", "-n", "--list-target-rules"}
 _PARTS = ("Snakefile", "rules", "envs", "config", "profiles", "report", "workflow", "tests/real")
 
 
@@ -60,6 +63,9 @@ class Project:
 
     def snakemake(self, *arguments: str, timeout: int = 3600) -> subprocess.CompletedProcess[str]:
         """Run Snakemake in the folder; standard error joins standard output."""
+        if _PLANS & set(arguments):
+            whole = self.command(*arguments)[3:]
+            return forks.snakemake(whole, self.folder, environment(), timeout)
         return subprocess.run(
             self.command(*arguments),
             cwd=self.folder,

@@ -20,26 +20,34 @@ SMALL = {
 def test_every_further_detector_is_trained_and_scores_all_points(copied: Project) -> None:
     copied.configure(detectors=SMALL)
     results = copied.path("results/demo")
-    points = {
-        tile: results / "tiles" / tile / "points.parquet"
-        for tile in sorted(path.name for path in results.glob("tiles/*"))
-    }
+    # Each further tile and survey is the same jobs once more.
+    tiles = sorted(path.name for path in results.glob("tiles/*"))[:2]
+    points = {tile: results / "tiles" / tile / "points.parquet" for tile in tiles}
     tables = {
         detector: [results / "tiles" / tile / "scores" / f"{detector}.parquet" for tile in points]
         for detector in SMALL
         if detector != "sparker"
     }
-    surveys = [path.stem for path in copied.path("resources/demo/raw").glob("*.csv")]
+    surveys = sorted(path.stem for path in copied.path("resources/demo/raw").glob("*.csv"))[:2]
     tables["sparker"] = [
         results / "surveys" / f"{name}.scores" / "sparker.parquet" for name in surveys
     ]
     wanted = [str(path.relative_to(copied.folder)) for made in tables.values() for path in made]
     copied.run("--rerun-triggers", "mtime", "--", *wanted)
-    everyone = pl.concat([pl.read_parquet(path, columns=["point_id"]) for path in points.values()])
+    of_tiles, of_surveys = (
+        pl.concat([pl.read_parquet(path, columns=["point_id"]) for path in paths])[
+            "point_id"
+        ].sort()
+        for paths in (
+            points.values(),
+            [results / "surveys" / f"{name}.parquet" for name in surveys],
+        )
+    )
     for detector, made in tables.items():
         assert (results / "models/v1" / detector / "manifest.json").exists()
         scores = pl.concat([pl.read_parquet(path) for path in made])
-        assert scores["point_id"].sort().equals(everyone["point_id"].sort())
+        everyone = of_surveys if detector == "sparker" else of_tiles
+        assert scores["point_id"].sort().equals(everyone)
         unknown = scores["score"].is_nan() | scores["score"].is_null()
         assert scores.filter(unknown)["code"].is_not_null().all()
         assert scores.filter(~unknown)["score"].is_between(0, 1).all()
