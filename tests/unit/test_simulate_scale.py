@@ -105,7 +105,7 @@ def test_positions_agree_with_proj():
     rng = np.random.default_rng(0)
     east, north = rng.uniform(-2.8e6, 2.8e6, (2, 500))
     lon, lat = np.empty((2, 500))
-    to_lon_lat(east, north, lon, lat)
+    to_lon_lat(east, north, lon, lat, 0, 500)
     known_lon, known_lat = unproject(east, north, "EPSG:3031")
     assert np.abs(lon - known_lon).max() < 1e-9
     assert np.abs(lat - known_lat).max() < 1e-9

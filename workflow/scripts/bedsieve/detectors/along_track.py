@@ -13,13 +13,14 @@ from typing import TypedDict
 
 import numpy as np
 import polars as pl
-from numba import njit, prange
+from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from bedsieve.detectors.base import Detector
 from bedsieve.errors import BedsieveError
 from bedsieve.files import SURVEY_ROWS, write_parquet
 from bedsieve.graph.lines import LINE
+from bedsieve.kernels import in_threads
 
 FLOOR = 100.0
 SHORT_TRACK = "short_track"
@@ -41,14 +42,14 @@ def _order(a, b):  # type: ignore[no-untyped-def]
     return (a, b) if a < b else (b, a)
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def _interior(h, score, residual, scale, floor):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def _interior(h, score, residual, scale, floor, begin, end):  # type: ignore[no-untyped-def]
     """Points with four neighbours on either side, as if all were one line: branch-free, so SIMD.
 
     The eight values are sorted by a network of 19 comparators (Knuth, TAOCP vol. 3, 5.3.4).
     """
     n = h.size
-    for block in prange((n + _BLOCK - 1) // _BLOCK):
+    for block in range(begin, end):
         for i in range(max(block * _BLOCK, 4), min((block + 1) * _BLOCK, n - 4)):
             a, b, c, d = h[i - 4], h[i - 3], h[i - 2], h[i - 1]
             e, f, g, p = h[i + 1], h[i + 2], h[i + 3], h[i + 4]
@@ -92,12 +93,12 @@ def _quantile(values, count, at):  # type: ignore[no-untyped-def]
     return a + (b - a) * t if t < 0.5 else b - (b - a) * (1.0 - t)
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def _ends(h, starts, score, residual, scale, code, floor):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def _ends(h, starts, score, residual, scale, code, floor, one, last):  # type: ignore[no-untyped-def]
     """First and last four points of each line: the eight nearest that the line has."""
-    for line in prange(starts.size - 1):
+    values = np.empty(8)
+    for line in range(one, last):
         first, end = starts[line], starts[line + 1]
-        values = np.empty(8)
         for i in range(first, end):
             if first + 4 <= i < end - 4:
                 continue
@@ -168,8 +169,9 @@ def along_track(
     n = h.size
     score, residual, scale = (np.empty(n, np.float32) for _ in range(3))
     code = np.zeros(n, bool)
-    _interior(h, score, residual, scale, float(floor))
-    _ends(h, starts, score, residual, scale, code, float(floor))
+    found = (score, residual, scale)
+    in_threads(_interior, (h, *found, float(floor)), -(-h.size // _BLOCK))
+    in_threads(_ends, (h, starts, *found, code, float(floor)), starts.size - 1)
     if order is not None:
         for column in (score, residual, scale, code):
             column[order] = column.copy()

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from numba import njit
 
 from bedsieve.files import replacing
+from bedsieve.kernels import copy_into
 
 Values = npt.NDArray[np.float32]
 
@@ -78,7 +79,7 @@ def _linear(x, matrix, bias, rectify, out):  # type: ignore[no-untyped-def]
     inputs, width = matrix.shape
     for i in range(x.shape[0]):
         row = out[i]
-        row[:] = bias
+        copy_into(row, bias)
         # Inputs outside, outputs inside: vectorised, and yet summed in one order.
         for c in range(inputs):
             value = x[i, c]

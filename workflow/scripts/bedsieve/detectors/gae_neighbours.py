@@ -12,7 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from numba import njit, prange
+from numba import njit
+
+from bedsieve.kernels import in_threads
 
 Floats = npt.NDArray[np.float64]
 
@@ -55,15 +57,17 @@ def surroundings(points: pl.DataFrame, neighbour: npt.NDArray[np.int32], n: int)
     """
     east, north, thickness = (points[c].to_numpy() for c in ("east", "north", "ice_thickness"))
     found = Surroundings(np.empty(n), np.empty(n), np.empty(n))
-    _surroundings(east, north, thickness, neighbour[:n], *found)
+    in_threads(_surroundings, (east, north, thickness, neighbour[:n], *found), n)
     return found
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def _surroundings(east, north, thickness, neighbour, difference, distance, gradient):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def _surroundings(  # type: ignore[no-untyped-def]
+    east, north, thickness, neighbour, difference, distance, gradient, first, last
+):
     k = neighbour.shape[1]
-    for i in prange(neighbour.shape[0]):
-        others, slopes = np.empty(k), np.empty(k)
+    others, slopes = np.empty(k), np.empty(k)
+    for i in range(first, last):
         count, total = 0, 0.0
         for s in range(k):
             j = neighbour[i, s]

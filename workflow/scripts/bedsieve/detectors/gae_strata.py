@@ -12,7 +12,9 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, prange
+from numba import njit
+
+from bedsieve.kernels import in_threads
 
 Values = npt.NDArray[np.float32]
 Centres = npt.NDArray[np.float64]
@@ -71,13 +73,13 @@ def _spread_out(X: Values, count: int, rng: np.random.Generator) -> Centres:
 def stratum_of(X: Values, centres: Centres) -> Strata:
     """Nearest centre of each point, the first of equals; NaN counts as 0."""
     stratum = np.empty(len(X), np.int16)
-    _nearest(X, centres, stratum)
+    in_threads(_nearest, (X, centres, stratum), len(X))
     return stratum
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def _nearest(X, centres, stratum):  # type: ignore[no-untyped-def]
-    for i in prange(X.shape[0]):
+@njit(cache=True, nogil=True)
+def _nearest(X, centres, stratum, first, last):  # type: ignore[no-untyped-def]
+    for i in range(first, last):
         least = np.inf
         for s in range(centres.shape[0]):
             apart = 0.0

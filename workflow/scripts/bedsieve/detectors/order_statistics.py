@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, prange
+from numba import njit
+
+from bedsieve.kernels import in_threads
 
 Floats32 = npt.NDArray[np.float32]
 
@@ -23,12 +25,10 @@ _BLOCK = 2048
 _LARGEST_BITS = np.uint32(0x7F800000)  # +inf; the bits of |NaN| are larger
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def _count_upper(values: Floats32, centre: np.float32) -> npt.NDArray[np.int64]:
-    parts = min(_MOST_PARTS, 1 + values.size // _LEAST_PART)
-    counts = np.zeros((parts, 65536), np.int64)
-    step = (values.size + parts - 1) // parts
-    for part in prange(parts):
+@njit(cache=True, nogil=True)
+def _count_upper(values, centre, step, counts, first, last):  # type: ignore[no-untyped-def]
+    """How many values have each upper half of their bits, by part, `counts` (parts, 65536)."""
+    for part in range(first, last):
         block = np.empty(_BLOCK, np.float32)
         bits = block.view(np.uint32)
         end = min(values.size, (part + 1) * step)
@@ -39,18 +39,12 @@ def _count_upper(values: Floats32, centre: np.float32) -> npt.NDArray[np.int64]:
             for j in range(stop - start):
                 if bits[j] <= _LARGEST_BITS:
                     counts[part, bits[j] >> np.uint32(16)] += 1
-    total: npt.NDArray[np.int64] = counts.sum(axis=0)
-    return total
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def _count_lower(
-    values: Floats32, centre: np.float32, upper: npt.NDArray[np.uint32]
-) -> npt.NDArray[np.int64]:
-    parts = min(_MOST_PARTS, 1 + values.size // _LEAST_PART)
-    counts = np.zeros((parts, upper.size, 65536), np.int64)
-    step = (values.size + parts - 1) // parts
-    for part in prange(parts):
+@njit(cache=True, nogil=True)
+def _count_lower(values, centre, upper, step, counts, first, last):  # type: ignore[no-untyped-def]
+    """Of those with some upper halves, how many have each lower half, `counts` (parts, upper, 65536)."""
+    for part in range(first, last):
         block = np.empty(_BLOCK, np.float32)
         bits = block.view(np.uint32)
         end = min(values.size, (part + 1) * step)
@@ -62,8 +56,6 @@ def _count_lower(
                 for u in range(upper.size):
                     if bits[j] >> np.uint32(16) == upper[u]:
                         counts[part, u, bits[j] & np.uint32(0xFFFF)] += 1
-    total: npt.NDArray[np.int64] = counts.sum(axis=0)
-    return total
 
 
 def median(values: Floats32, centre: float | None = None) -> float:
@@ -83,7 +75,11 @@ def median(values: Floats32, centre: float | None = None) -> float:
     """
     values = np.ascontiguousarray(values, np.float32)
     around = np.float32(0.0 if centre is None else centre)
-    upper_counts = _count_upper(values, around)
+    parts = min(_MOST_PARTS, 1 + values.size // _LEAST_PART)
+    step = -(-values.size // parts)
+    by_part = np.zeros((parts, 65536), np.int64)
+    in_threads(_count_upper, (values, around, step, by_part), parts, 1)
+    upper_counts = by_part.sum(0)
     total = int(upper_counts.sum())
     if total == 0:
         return float("nan")
@@ -91,7 +87,9 @@ def median(values: Floats32, centre: float | None = None) -> float:
     ranks = np.array([(total - 1) // 2, total // 2])
     buckets = np.searchsorted(ends, ranks, side="right")
     distinct = np.unique(buckets)
-    lower_ends = np.cumsum(_count_lower(values, around, distinct.astype(np.uint32)), axis=1)
+    lower = np.zeros((parts, distinct.size, 65536), np.int64)
+    in_threads(_count_lower, (values, around, distinct.astype(np.uint32), step, lower), parts, 1)
+    lower_ends = np.cumsum(lower.sum(0), axis=1)
     picked = []
     for rank, bucket in zip(ranks, buckets, strict=True):
         within = rank - (ends[bucket] - upper_counts[bucket])

@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, prange
+from numba import njit
+
+from bedsieve.kernels import in_threads
 
 Floats = npt.NDArray[np.float64]
 
@@ -87,7 +89,6 @@ def _add_block(
                     products[b, a] += product
 
 
-@njit(cache=True, parallel=True, nogil=True)
 def pair_moments(
     X: npt.NDArray[Any], columns: npt.NDArray[np.int64], shift: Floats
 ) -> tuple[Floats, Floats, Floats]:
@@ -112,9 +113,7 @@ def pair_moments(
     counts = np.zeros((blocks, p, p))
     sums = np.zeros((blocks, p, p))
     products = np.zeros((blocks, p, p))
-    for block in prange(blocks):
-        rows = X[block * _BLOCK : min(X.shape[0], (block + 1) * _BLOCK)]
-        _add_block(rows, columns, shift, counts[block], sums[block], products[block])
+    in_threads(_add_blocks, (X, columns, shift, counts, sums, products), blocks)
     for block in range(1, blocks):
         counts[0] += counts[block]
         sums[0] += sums[block]
@@ -122,7 +121,13 @@ def pair_moments(
     return counts[0], sums[0], products[0]
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@njit(cache=True, nogil=True)
+def _add_blocks(X, columns, shift, counts, sums, products, first, last):  # type: ignore[no-untyped-def]
+    for block in range(first, last):
+        rows = X[block * _BLOCK : min(X.shape[0], (block + 1) * _BLOCK)]
+        _add_block(rows, columns, shift, counts[block], sums[block], products[block])
+
+
 def whole_row_errors(
     X: npt.NDArray[Any],
     columns: npt.NDArray[np.int64],
@@ -151,12 +156,16 @@ def whole_row_errors(
     (2**p,) bool array
         Which sets of present features occur among the rows left (bit j: feature j).
     """
-    p = columns.size
-    r = discarded.shape[1]
-    inverse = 1.0 / scale
-    blocks = (X.shape[0] + _BLOCK - 1) // _BLOCK
-    seen = np.zeros(1 << p, np.bool_)
-    for block in prange(blocks):
+    seen = np.zeros(1 << columns.size, np.bool_)
+    blocks = -(-X.shape[0] // _BLOCK)
+    in_threads(_whole_rows, (X, columns, centre, 1.0 / scale, discarded, out, seen), blocks)
+    return seen
+
+
+@njit(cache=True, nogil=True)
+def _whole_rows(X, columns, centre, inverse, discarded, out, seen, first, last):  # type: ignore[no-untyped-def]
+    p, r = columns.size, discarded.shape[1]
+    for block in range(first, last):
         lanes = np.empty((p, _LANES))
         along = np.empty(_LANES)
         error = np.empty(_LANES)
@@ -180,7 +189,6 @@ def whole_row_errors(
                 if error[i] != error[i]:
                     # Several threads may write it: all write the same.
                     seen[_present(lanes[:, i])] = True
-    return seen
 
 
 @njit(cache=True, nogil=True)
@@ -192,7 +200,6 @@ def _present(x: Floats) -> int:
     return bits
 
 
-@njit(cache=True, parallel=True, nogil=True)
 def partial_row_errors(
     X: npt.NDArray[Any],
     columns: npt.NDArray[np.int64],
@@ -216,10 +223,15 @@ def partial_row_errors(
     widths : (k,) int64 array
         Number of features that the error is a mean over; 0 where it says nothing (stays NaN).
     """
+    blocks = -(-X.shape[0] // _BLOCK)
+    in_threads(_partial_rows, (X, columns, centre, scale, which, forms, widths, out), blocks)
+
+
+@njit(cache=True, nogil=True)
+def _partial_rows(X, columns, centre, scale, which, forms, widths, out, first, last):  # type: ignore[no-untyped-def]
     p = columns.size
-    blocks = (X.shape[0] + _BLOCK - 1) // _BLOCK
-    for block in prange(blocks):
-        x = np.empty(p)
+    x = np.empty(p)
+    for block in range(first, last):
         for i in range(block * _BLOCK, min(X.shape[0], (block + 1) * _BLOCK)):
             if out[i] == out[i]:
                 continue

@@ -14,8 +14,10 @@ how a mis-tie is blamed on the line where it begins and ends, or where it repeat
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
+
+from bedsieve.kernels import copy_into, in_threads
 
 Floats = NDArray[np.float64]
 
@@ -172,8 +174,18 @@ def _start(p, emission):  # type: ignore[no-untyped-def]
     _normalise(p)
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def posterior(residual, sigma, lines, step, scale, gap, equal, p_equal, first, chunk=CHUNK):  # type: ignore[no-untyped-def]
+def posterior(
+    residual: Floats,
+    sigma: Floats,
+    lines: NDArray[np.integer],
+    step: Floats,
+    scale: Floats,
+    gap: Floats,
+    equal: NDArray[np.bool_],
+    p_equal: Floats,
+    first: NDArray[np.int64],
+    chunk: int = CHUNK,
+) -> tuple[Floats, Floats, Floats]:
     """Odds of being bad, offset and kind of error of each point, track by track.
 
     Parameters
@@ -203,12 +215,20 @@ def posterior(residual, sigma, lines, step, scale, gap, equal, p_equal, first, c
     n = residual.size
     log_odds, offset, flat = np.zeros(n), np.zeros(n), np.zeros(n)
     steps, apart = np.clip(step, -_FARTHEST, _FARTHEST), np.clip(residual, -_ABSURD, _ABSURD)
-    for t in prange(first.size - 1):
-        begin, end = np.int64(first[t]), np.int64(first[t + 1])
-        if end > begin:
-            _track(apart, sigma, lines, steps, scale, gap, equal, p_equal, begin, end, chunk,
-                   log_odds, offset, flat)  # fmt: skip
+    columns = (apart, sigma, lines, steps, scale, gap, equal, p_equal)
+    in_threads(_tracks, (*columns, chunk, log_odds, offset, flat, first), first.size - 1)
     return log_odds, offset, flat
+
+
+@njit(cache=True, nogil=True)
+def _tracks(  # type: ignore[no-untyped-def]
+    residual, sigma, lines, step, scale, gap, equal, p_equal, chunk, log_odds, offset, flat,
+    first, one, last,
+):  # fmt: skip
+    for t in range(one, last):
+        if first[t + 1] > first[t]:
+            _track(residual, sigma, lines, step, scale, gap, equal, p_equal, first[t], first[t + 1],
+                   chunk, log_odds, offset, flat)  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
@@ -240,7 +260,7 @@ def _forward(  # type: ignore[no-untyped-def]
                      into[at], False)  # fmt: skip
             row *= emission
             _normalise(row)
-        start[:] = row
+        copy_into(start, row)
 
 
 @njit(cache=True, nogil=True)
@@ -261,7 +281,7 @@ def _track(  # type: ignore[no-untyped-def]
         low = begin + c * chunk
         _forward(running, residual, sigma, lines, step, scale, gap, equal, p_equal, begin, end,
                  low, low + chunk, single, one, step_in)  # fmt: skip
-        borders[c + 1] = running
+        copy_into(borders[c + 1], running)
     room = min(chunk, end - begin)
     rows, emissions, into = np.empty((room, STATES)), np.empty((room, STATES)), np.empty((room, K))
     after, now, later = np.ones(STATES), np.ones(STATES), np.empty(K)
@@ -274,8 +294,9 @@ def _track(  # type: ignore[no-untyped-def]
                 _advance(after, now, step[i], scale[i], equal[i], p_equal[i], later, True)
                 _normalise(now)
             _read(rows[i - low] * now, i, log_odds, offset, flat)
-            after[:] = now * emissions[i - low]
-            later[:] = into[i - low]
+            now *= emissions[i - low]
+            copy_into(after, now)
+            copy_into(later, into[i - low])
 
 
 @njit(cache=True, nogil=True)

@@ -10,7 +10,7 @@ say about the level, greedily, the worst first: so a biased line does not make i
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from bedsieve.detectors.segments_nodes import (
@@ -18,6 +18,7 @@ from bedsieve.detectors.segments_nodes import (
     make_buckets,
     nearest_of_other_lines,
 )
+from bedsieve.kernels import in_threads
 
 Floats = NDArray[np.float64]
 
@@ -75,10 +76,10 @@ def expected_from_other_lines(
     by_node = np.argsort(of_point, kind="stable")
     first = np.searchsorted(of_point[by_node], np.arange(len(nodes.east) + 1))
     rows = np.arange(len(nodes.east)) if wanted is None else np.flatnonzero(wanted)
-    _predict(
-        rows, east, north, by_node, first, nodes.east, nodes.north, nodes.thickness, nodes.line,
-        make_buckets(nodes), reach, expected, sigma, lines,
-    )  # fmt: skip
+    of_nodes = (nodes.east, nodes.north, nodes.thickness, nodes.line, make_buckets(nodes), reach)
+    in_threads(
+        _predict, (rows, east, north, by_node, first, *of_nodes, expected, sigma, lines), rows.size
+    )
     return expected, sigma, lines
 
 
@@ -197,13 +198,12 @@ def _worst(q, h, line, distrusted, m):  # type: ignore[no-untyped-def]
     return worst, whole, worst_z, offset
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _predict(  # type: ignore[no-untyped-def]
     rows, east, north, by_node, first, node_east, node_north, node_h, node_line, buckets, reach,
-    expected, sigma, lines,
+    expected, sigma, lines, begin, end,
 ):  # fmt: skip
-    # The body is a function of its own: inside prange it compiles several times slower.
-    for r in prange(rows.size):
+    for r in range(begin, end):
         a = rows[r]
         _predict_around(
             a, by_node[first[a] : first[a + 1]], east, north,

@@ -9,8 +9,10 @@ abruptly betrays itself by two such steps, wherever the nearest other line may b
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
+
+from bedsieve.kernels import in_threads
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -23,8 +25,9 @@ _JUMP, _LONGEST_RETURN = 300.0, 400  # m, points: a displaced run's jump and its
 _HEADING = 8  # points that give the heading before and after a jump
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def track_steps(thickness, east, north, first):  # type: ignore[no-untyped-def]
+def track_steps(
+    thickness: Floats, east: Floats, north: Floats, first: Ints
+) -> tuple[Floats, Floats, Floats]:
     """Steps between consecutive points of each track.
 
     Parameters
@@ -42,14 +45,19 @@ def track_steps(thickness, east, north, first):  # type: ignore[no-untyped-def]
     """
     n = thickness.size
     step, scale, gap = np.full(n, np.nan), np.full(n, np.nan), np.full(n, np.nan)
-    for t in prange(first.size - 1):
+    in_threads(_of_tracks, (thickness, east, north, first, step, scale, gap), first.size - 1)
+    return step, scale, gap
+
+
+@njit(cache=True, nogil=True)
+def _of_tracks(thickness, east, north, first, step, scale, gap, one, last):  # type: ignore[no-untyped-def]
+    for t in range(one, last):
         begin, end = first[t], first[t + 1]
         if end - begin > 1:
             _steps(
                 thickness[begin:end], east[begin:end], north[begin:end],
                 step[begin : end - 1], scale[begin : end - 1], gap[begin : end - 1],
             )  # fmt: skip
-    return step, scale, gap
 
 
 @njit(cache=True, nogil=True)

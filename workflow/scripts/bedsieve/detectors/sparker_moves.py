@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 
 from bedsieve.detectors.sparker_kernels import EPSILON, FAST, exp_below_1
+from bedsieve.kernels import copy_into
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -62,7 +63,7 @@ def move(x, inspected, reference, a, mu, sigma, softmax, ridge, candidates):  # 
     if place < 0:
         return -1
     a[idle] = 0.0
-    mu[idle] = candidates[place]
+    copy_into(mu[idle], candidates[place])
     return idle
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, prange
+from numba import njit
+
+from bedsieve.kernels import in_threads
 
 
 @njit(cache=True, nogil=True)
@@ -45,9 +47,9 @@ def _one_draw(kind, track, last, weight, total, figures):  # type: ignore[no-unt
         figures[k, 2] = at_budget[k] if at_budget[k] >= 0 else np.nan
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def _draws(kind, track, last, weight, total, figures):  # type: ignore[no-untyped-def]
-    for draw in prange(weight.shape[0]):
+@njit(cache=True, nogil=True)
+def _draws(kind, track, last, weight, total, figures, begin, end):  # type: ignore[no-untyped-def]
+    for draw in range(begin, end):
         _one_draw(kind, track, last, weight[draw], total[draw], figures[draw])
 
 
@@ -83,5 +85,5 @@ def ranking_figures(
     falling = values[order]
     last = np.append(falling[1:] != falling[:-1], True)[: falling.size]
     figures = np.full((*total.shape, 3), np.nan)
-    _draws(kind[order], track[order], last, weight, total, figures)
+    in_threads(_draws, (kind[order], track[order], last, weight, total, figures), len(weight))
     return figures

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 import pyarrow as pa
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from bedsieve.errors import BedsieveError, InputError
@@ -23,6 +23,7 @@ from bedsieve.graph.certify import reach_needed
 from bedsieve.graph.knn import nearest
 from bedsieve.graph.lines import LINE
 from bedsieve.graph.tile_geometry import TileBox
+from bedsieve.kernels import in_threads
 
 LOG1P_DIST_MAX = 20.0
 _CHUNK = 1 << 16  # rows whose features are held in float64 at a time
@@ -48,12 +49,13 @@ class Edges(NamedTuple):
     hops: int
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def _features(east, north, ice_thickness, neighbour, first, log1p_dist, log_slope):  # type: ignore[no-untyped-def]
-    rows, k = neighbour.shape
-    for i in prange(rows):
-        node = first + i
-        for s in range(k):
+@njit(cache=True, nogil=True)
+def _features(  # type: ignore[no-untyped-def]
+    east, north, ice_thickness, neighbour, first_node, log1p_dist, log_slope, first, last
+):
+    for i in range(first, last):
+        node = first_node + i
+        for s in range(neighbour.shape[1]):
             other = neighbour[i, s]
             if other < 0:
                 log1p_dist[i, s] = 0.0
@@ -96,7 +98,8 @@ def edge_features(
     Study B, design methods.md section 1. Both are 0 in empty slots.
     """
     log1p_dist, log_slope = np.empty(neighbour.shape), np.empty(neighbour.shape)
-    _features(east, north, ice_thickness, neighbour, first, log1p_dist, log_slope)
+    columns = (east, north, ice_thickness, neighbour, first, log1p_dist, log_slope)
+    in_threads(_features, columns, len(neighbour))
     return log1p_dist, log_slope
 
 

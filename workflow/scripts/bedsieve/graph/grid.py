@@ -13,10 +13,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import get_num_threads, njit, prange
+from numba import get_num_threads, njit
 from numpy.typing import NDArray
 
 from bedsieve.errors import BedsieveError
+from bedsieve.kernels import copy_into, in_threads
 
 BUCKET = 8  # points in a leaf box; as many as `graph.vectors` tries at once
 FAN = 8  # boxes under a box; likewise
@@ -53,11 +54,24 @@ def _hilbert_tables() -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
 _DIGITS, _STATES = _hilbert_tables()
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def _curve_keys(east, north, east_0, north_0, cell, offset):  # type: ignore[no-untyped-def]
+def _curve_keys(
+    east: NDArray[np.float64],
+    north: NDArray[np.float64],
+    east_0: float,
+    north_0: float,
+    cell: float,
+    offset: int,
+) -> NDArray[np.uint64]:
+    """Place along the curve of the cell that each point lies in, (0, 0) being that of the cell at `offset`."""
     keys = np.empty(east.size, np.uint64)
+    in_threads(_keys, (east, north, east_0, north_0, cell, offset, keys), east.size)
+    return keys
+
+
+@njit(cache=True, nogil=True)
+def _keys(east, north, east_0, north_0, cell, offset, keys, first, last):  # type: ignore[no-untyped-def]
     top = np.int64(4294967295)
-    for i in prange(east.size):
+    for i in range(first, last):
         x = min(np.int64(np.floor((east[i] - east_0) / cell)) + offset, top)
         y = min(np.int64(np.floor((north[i] - north_0) / cell)) + offset, top)
         state = np.int64(0)
@@ -68,36 +82,45 @@ def _curve_keys(east, north, east_0, north_0, cell, offset):  # type: ignore[no-
             key = key << np.uint64(8) | _DIGITS[at]
             state = _STATES[at]
         keys[i] = key
-    return keys
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def _radix_pass(keys, rows, out_keys, out_rows, shift, parts):  # type: ignore[no-untyped-def]
+def _radix_pass(
+    keys: NDArray[np.uint64],
+    rows: NDArray[np.int32],
+    out_keys: NDArray[np.uint64],
+    out_rows: NDArray[np.int32],
+    shift: int,
+) -> bool:
     """One stable pass over `_DIGIT` bits; False, and nothing moved, if all keys share them."""
-    n = keys.size
-    bins = 1 << _DIGIT
-    mask = np.uint64(bins - 1)
-    count = np.zeros((parts, bins), np.int64)
-    for part in prange(parts):
-        for i in range(n * part // parts, n * (part + 1) // parts):
+    parts = get_num_threads()
+    count = np.zeros((parts, 1 << _DIGIT), np.int64)
+    in_threads(_count_digits, (keys, np.uint64(shift), count), parts, 1)
+    if count.sum(0).max() == keys.size:
+        return False
+    by_digit = count.T.ravel()
+    place = np.ascontiguousarray((np.cumsum(by_digit) - by_digit).reshape(-1, parts).T)
+    in_threads(_move, (keys, rows, out_keys, out_rows, np.uint64(shift), place), parts, 1)
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _count_digits(keys, shift, count, first, last):  # type: ignore[no-untyped-def]
+    parts, mask = count.shape[0], np.uint64((1 << _DIGIT) - 1)
+    for part in range(first, last):
+        for i in range(keys.size * part // parts, keys.size * (part + 1) // parts):
             count[part, np.int64(keys[i] >> shift & mask)] += 1
-    total = 0
-    for value in range(bins):
-        before = total
-        for part in range(parts):
-            here = count[part, value]
-            count[part, value] = total
-            total += here
-        if total - before == n:
-            return False
-    for part in prange(parts):
-        for i in range(n * part // parts, n * (part + 1) // parts):
+
+
+@njit(cache=True, nogil=True)
+def _move(keys, rows, out_keys, out_rows, shift, place, first, last):  # type: ignore[no-untyped-def]
+    parts, mask = place.shape[0], np.uint64((1 << _DIGIT) - 1)
+    for part in range(first, last):
+        for i in range(keys.size * part // parts, keys.size * (part + 1) // parts):
             digit = np.int64(keys[i] >> shift & mask)
-            to = count[part, digit]
-            count[part, digit] = to + 1
+            to = place[part, digit]
+            place[part, digit] = to + 1
             out_keys[to] = keys[i]
             out_rows[to] = rows[i]
-    return True
 
 
 def _sort_rows(keys: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
@@ -107,7 +130,7 @@ def _sort_rows(keys: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np
         return keys, rows
     other_keys, other_rows = np.empty_like(keys), np.empty_like(rows)
     for shift in range(0, 2 * _BITS, _DIGIT):
-        if _radix_pass(keys, rows, other_keys, other_rows, np.uint64(shift), get_num_threads()):
+        if _radix_pass(keys, rows, other_keys, other_rows, shift):
             keys, other_keys = other_keys, keys
             rows, other_rows = other_rows, rows
     return keys, rows
@@ -242,15 +265,15 @@ def boxed(
         sizes.append(-(-sizes[-1] // FAN))
     level = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
     boxes = np.empty((level[-1] + FAN, 4))
-    _bucket_boxes(east, north, boxes, sizes[0])
+    in_threads(_bucket_boxes, (east, north, boxes), sizes[0])
     for up in range(1, len(sizes)):
         _upper_boxes(boxes, level[up - 1], level[up], level[up + 1])
     return SortedPoints(east, north, point_id, row, boxes, level)
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def _bucket_boxes(east, north, boxes, buckets):  # type: ignore[no-untyped-def]
-    for b in prange(buckets):
+@njit(cache=True, nogil=True)
+def _bucket_boxes(east, north, boxes, first, last):  # type: ignore[no-untyped-def]
+    for b in range(first, last):
         west = south = np.inf
         east_most = north_most = -np.inf
         for i in range(b * BUCKET, min((b + 1) * BUCKET, east.size)):
@@ -263,7 +286,7 @@ def _bucket_boxes(east, north, boxes, buckets):  # type: ignore[no-untyped-def]
 def _upper_boxes(boxes, below, here, end):  # type: ignore[no-untyped-def]
     for b in range(here, end):
         first = below + (b - here) * FAN
-        boxes[b] = boxes[first]
+        copy_into(boxes[b], boxes[first])
         for c in range(first + 1, min(first + FAN, here)):
             boxes[b, 0] = min(boxes[b, 0], boxes[c, 0])
             boxes[b, 1] = max(boxes[b, 1], boxes[c, 1])

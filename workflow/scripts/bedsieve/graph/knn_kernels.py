@@ -11,9 +11,10 @@ many, were found within its bound is repeated by plain branch and bound.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
+from numpy.typing import NDArray
 
-from bedsieve.graph.grid import BUCKET, FAN
+from bedsieve.graph.grid import BUCKET, FAN, SortedPoints
 from bedsieve.graph.vectors import (
     COUNTED,
     LANES,
@@ -22,6 +23,7 @@ from bedsieve.graph.vectors import (
     pack_children,
     pack_points,
 )
+from bedsieve.kernels import in_threads
 
 _GROUP = 16  # queries that share a walk
 _BLOCK = 128  # groups a thread takes at a time
@@ -103,12 +105,25 @@ def _order_ties(d2, at, point_id, m, ids, best, best_at):  # type: ignore[no-unt
         best[rank], best_at[rank] = d, at[i]
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def nearest_all(points, n_query, k, max_d2, neighbour, distance):  # type: ignore[no-untyped-def]
+def nearest_all(
+    points: SortedPoints,
+    n_query: int,
+    k: int,
+    max_d2: float,
+    neighbour: NDArray[np.int32],
+    distance: NDArray[np.float64],
+) -> None:
+    """Fill `neighbour` and, if it has rows, `distance` with the k nearest within √`max_d2` of each query."""
+    groups = -(-points.east.size // _GROUP)
+    in_threads(_nearest, (points, n_query, k, max_d2, neighbour, distance), -(-groups // _BLOCK))
+
+
+@njit(cache=True, nogil=True)
+def _nearest(points, n_query, k, max_d2, neighbour, distance, begin, end):  # type: ignore[no-untyped-def]
     east, north, point_id, row, boxes, level = points
     n, groups = east.size, (east.size + _GROUP - 1) // _GROUP
     most = 64 + 4 * k  # candidates that are ranked by counting
-    for block in prange((groups + _BLOCK - 1) // _BLOCK):
+    for block in range(begin, end):
         nodes, hits = np.empty((2, _ROOM), np.int32), np.empty(_ROOM, np.int32)
         listed = nodes[0]
         sides, bounds = np.empty(4 * _ROOM), np.empty(_GROUP)

@@ -12,10 +12,11 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from bedsieve.errors import BedsieveError
+from bedsieve.kernels import in_threads
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -128,7 +129,9 @@ class Network:
         return total / DRAWS
 
     def _right(self, values: Floats) -> Floats:
-        side: Floats = _right_side(self.start, self.crossover, self.sign, self.own_along, values)
+        side = np.zeros((self.lines, 2, values.shape[1]))
+        columns = (self.start, self.crossover, self.sign, self.own_along, values, side)
+        in_threads(_right_side, columns, self.lines)
         return side
 
     def _dense(self, weights: Floats) -> Floats:
@@ -150,7 +153,9 @@ class Network:
         lists = (self.start, self.other, self.own_along, self.other_along, weight, ridge)
         diagonal = _diagonal(self.start, self.own_along, weight, ridge)[:, :, None]
         x = np.zeros_like(right) if x is None else x.copy()
-        residual = right - _apply(*lists, x)
+        image = np.empty_like(x)
+        in_threads(_apply, (*lists, x, image), self.lines)
+        residual = right - image
         direction = residual / diagonal
         size = (residual * direction).sum(axis=(0, 1))
         enough = accuracy**2 * (right * right / diagonal).sum(axis=(0, 1))
@@ -160,7 +165,7 @@ class Network:
             moving = size > enough
             if not moving.any():
                 return x
-            image = _apply(*lists, direction)
+            in_threads(_apply, (*lists, direction, image), self.lines)
             curvature = (direction * image).sum(axis=(0, 1))
             step = np.divide(size, curvature, out=np.zeros_like(size), where=moving)
             x += step * direction
@@ -246,12 +251,11 @@ def _exact_variance(normal: Floats, ridge: Floats) -> Floats:
     return variance
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def _apply(start, other, own_along, other_along, weight, ridge, x):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def _apply(start, other, own_along, other_along, weight, ridge, x, out, first, last):  # type: ignore[no-untyped-def]
     """The ridged normal matrix times x (lines, 2, k)."""
-    out = np.empty_like(x)
     k = x.shape[2]
-    for i in prange(start.size - 1):
+    for i in range(first, last):
         constant, drift = np.zeros(k), np.zeros(k)
         for at in range(start[i], start[i + 1]):
             j, s, t, w = other[at], own_along[at], other_along[at], weight[at]
@@ -262,21 +266,18 @@ def _apply(start, other, own_along, other_along, weight, ridge, x):  # type: ign
         for c in range(k):
             out[i, 0, c] = constant[c] + ridge[i, 0] * x[i, 0, c]
             out[i, 1, c] = drift[c] + ridge[i, 1] * x[i, 1, c]
-    return out
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def _right_side(start, crossover, sign, own_along, values):  # type: ignore[no-untyped-def]
-    """The design's transpose times values (m, k), shape (lines, 2, k)."""
+@njit(cache=True, nogil=True)
+def _right_side(start, crossover, sign, own_along, values, out, first, last):  # type: ignore[no-untyped-def]
+    """Add the design's transpose times values (m, k) to `out` (lines, 2, k)."""
     k = values.shape[1]
-    out = np.zeros((start.size - 1, 2, k))
-    for i in prange(start.size - 1):
+    for i in range(first, last):
         for at in range(start[i], start[i + 1]):
             for c in range(k):
                 value = sign[at] * values[crossover[at], c]
                 out[i, 0, c] += value
                 out[i, 1, c] += own_along[at] * value
-    return out
 
 
 @njit(cache=True, nogil=True)

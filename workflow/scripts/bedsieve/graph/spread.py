@@ -7,10 +7,11 @@ in which the farthest points of over-represented lines gave way to the nearest p
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from bedsieve.graph.grid import BUCKET, FAN, SortedPoints
+from bedsieve.kernels import in_threads
 
 _STACK = 16 * FAN
 
@@ -47,17 +48,9 @@ def spread_over_lines(
     first, last = _line_ranges(sorted_line, points.level)
     place = np.empty(points.row.size, np.int32)
     place[points.row] = np.arange(points.row.size, dtype=np.int32)
-    _spread(
-        points,
-        sorted_line,
-        first,
-        last,
-        place,
-        min(min_tracks, neighbour.shape[1]),
-        float(max_distance) ** 2,
-        neighbour,
-        distance,
-    )
+    wanted, max_d2 = min(min_tracks, neighbour.shape[1]), float(max_distance) ** 2
+    columns = (points, sorted_line, first, last, place, wanted, max_d2, neighbour, distance)
+    in_threads(_spread, columns, len(neighbour))
 
 
 def _line_ranges(
@@ -77,10 +70,12 @@ def _line_ranges(
     return first, last
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def _spread(points, line, first, last, place, wanted, max_d2, neighbour, distance):  # type: ignore[no-untyped-def]
-    rows, k = neighbour.shape
-    for to in prange(rows):
+@njit(cache=True, nogil=True)
+def _spread(  # type: ignore[no-untyped-def]
+    points, line, first, last, place, wanted, max_d2, neighbour, distance, begin, end
+):
+    k = neighbour.shape[1]
+    for to in range(begin, end):
         if neighbour[to, k - 1] < 0:
             continue
         known = np.empty(k, np.int64)

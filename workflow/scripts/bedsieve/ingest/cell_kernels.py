@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from bedsieve.kernels import copy_into
+
 # What a column is read as.
 SKIP, NUMBER, LENIENT, DATE, CLOCK, IDENTITY, TEXT = range(7)
 # Why a row could not be read, and that there was no room for it.
@@ -42,7 +44,7 @@ def parse_rows(
         if buffer[at] == _NEWLINE or (buffer[at] == _RETURN and buffer[at + 1] == _NEWLINE):
             numbers[:, row] = np.nan
             identities[:, row] = 0
-            offsets[:, row + 1] = offsets[:, row]
+            copy_into(offsets[:, row + 1], offsets[:, row])
             at += 1 if buffer[at] == _NEWLINE else 2
             row += 1
             continue

@@ -13,6 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bedsieve.graph.knn import nearest
+from bedsieve.kernels import copy_into
 from bedsieve.labels.selection import select
 
 _CELL = 250.0  # m
@@ -185,7 +186,7 @@ def gather(index, rules, a, b, guess, found, d2, scratch):  # type: ignore[no-un
             rules.support_radius, radius * min(2.0, max(1.1, (rules.cap / (count + 1)) ** 0.6))
         )
     if count > rules.cap:
-        scratch[:count] = d2[:count]
+        copy_into(scratch, d2[:count])
         last = select(scratch[:count], rules.cap - 1)
         count = _keep_nearest(index, rules.cap, last, found, d2, count)
         radius = 1.05 * np.sqrt(last)

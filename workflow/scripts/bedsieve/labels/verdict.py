@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import get_num_threads, njit, prange
+from numba import get_num_threads, njit
 from numpy.typing import NDArray
 
+from bedsieve.kernels import in_threads
 from bedsieve.labels.cleaning import NEAREST, clean, in_band
 from bedsieve.labels.selection import median
 from bedsieve.labels.support import Rules, SupportIndex, gather
@@ -95,13 +96,15 @@ def judge_pairs(
         np.full(n, np.nan), np.full(n, np.nan),
     )  # fmt: skip
     chunks = max(1, min(n // 64, _CHUNKS_PER_THREAD * get_num_threads()))
-    _judge_all(index, rules, a, b, chunks, *result)
+    in_threads(_judge_all, (index, rules, a, b, chunks, *result), chunks, 1)
     return result
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def _judge_all(index, rules, a, b, chunks, verdict, n_support, n_kept, s_max, eta):  # type: ignore[no-untyped-def]
-    for chunk in prange(chunks):
+@njit(cache=True, nogil=True)
+def _judge_all(  # type: ignore[no-untyped-def]
+    index, rules, a, b, chunks, verdict, n_support, n_kept, s_max, eta, first, last
+):
+    for chunk in range(first, last):
         slot = np.full(index.east.size, np.int32(-1))
         seen_line = np.full(index.n_lines, np.int64(-1))
         seen_survey = np.full(index.n_surveys, np.int64(-1))

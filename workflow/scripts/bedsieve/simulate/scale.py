@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bedsieve.kernels import in_threads
 from bedsieve.simulate.scale_kernels import fill_lines, terrain_waves
 from bedsieve.simulate.scale_plan import TrackPlan, plan_tracks
 
@@ -51,27 +52,11 @@ def fill(plan: TrackPlan, first: int, stop: int, seed: int) -> dict[str, NDArray
     n = int(offsets[-1])
     east, north, thickness, surface, along = np.empty((5, n))
     smooth = np.empty(n, np.float32)
-    fill_lines(
-        first,
-        seed,
-        plan.radius,
-        offsets,
-        part.x0,
-        part.y0,
-        part.heading,
-        part.curvature,
-        part.start,
-        part.direction,
-        part.lateral,
-        part.spacing,
-        part.bias,
-        terrain_waves(seed),
-        east,
-        north,
-        thickness,
-        surface,
-        smooth,
-        along,
+    tracks = (part.x0, part.y0, part.heading, part.curvature, part.start, part.direction)
+    flown = (part.lateral, part.spacing, part.bias, terrain_waves(seed))
+    columns = (east, north, thickness, surface, smooth, along)
+    in_threads(
+        fill_lines, (first, seed, plan.radius, offsets, *tracks, *flown, *columns), stop - first
     )
     return {
         "east": east,

@@ -20,6 +20,7 @@ from bedsieve.files import sha256_of, write_text
 from bedsieve.ingest.coverage import TileTally, as_table
 from bedsieve.ingest.projection import project
 from bedsieve.ingest.sheet import SURVEY_COLUMNS, CoverageRow, tiling
+from bedsieve.kernels import in_threads
 from bedsieve.progress import Progress
 from bedsieve.simulate.bedmap_csv import write_bedmap_csv
 from bedsieve.simulate.fields import Frame
@@ -121,7 +122,8 @@ def _chunks(plan: TrackPlan, number: int, seed: int) -> Iterator[dict[str, NDArr
         counts = plan.points[first:last]
         points["track_id"] = np.repeat(plan.track_id[first:last], counts).astype(np.int32)
         points["lon"], points["lat"] = np.empty((2, n))
-        to_lon_lat(points["east"], points["north"], points["lon"], points["lat"])
+        columns = ("east", "north", "lon", "lat")
+        in_threads(to_lon_lat, tuple(points[c] for c in columns), len(points["east"]))
         yield points
         first = last
 
@@ -154,7 +156,7 @@ def _write_covariates(target: Path, radius: float, seed: int) -> None:
     nodes = 2 * int(np.ceil(1.05 * radius / GRID_STEP)) + 1
     corner = -GRID_STEP * (nodes // 2)
     values = np.empty((len(_COVARIATES), nodes, nodes), np.float32)
-    fill_grids(corner, GRID_STEP, radius, terrain_waves(seed), values)
+    in_threads(fill_grids, (corner, GRID_STEP, radius, terrain_waves(seed), values), nodes)
     grids = {
         name: (grid, units) for (name, units), grid in zip(_COVARIATES.items(), values, strict=True)
     }

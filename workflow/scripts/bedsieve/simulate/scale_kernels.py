@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 WAVES = 14
@@ -92,7 +92,7 @@ def bed_and_surface(
     return min(bed, surface - 15.0), min(smooth, surface - 15.0), surface
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True)
 def fill_lines(
     first_line: int,
     seed: int,
@@ -114,13 +114,15 @@ def fill_lines(
     surface: NDArray[np.float64],
     smooth: NDArray[np.float32],
     along: NDArray[np.float64],
+    begin: int,
+    end: int,
 ) -> None:
-    """Write the points of each line into the six last arrays, at ``offsets[line]`` and after.
+    """Write the points of the lines [begin, end) into the six arrays before, at ``offsets[line]`` and after.
 
     `first_line` is the number of the first of these lines in the whole plan (it seeds them); `along` is
     the distance flown (m); the other arguments are the columns of a `TrackPlan`.
     """
-    for line in prange(len(x0)):
+    for line in range(begin, end):
         state = _mix(np.uint64(seed) * _GOLDEN + np.uint64(first_line + line + 1))
         wave_phase = 2 * math.pi * _uniform(state)
         s = start[line]
@@ -166,15 +168,17 @@ def fill_lines(
             along[i] = flown
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True)
 def to_lon_lat(
     east: NDArray[np.float64],
     north: NDArray[np.float64],
     lon: NDArray[np.float64],
     lat: NDArray[np.float64],
+    begin: int,
+    end: int,
 ) -> None:
     """EPSG:3031 metres to degrees of WGS 84 (Snyder 1987, eqs 3-5, 7-9, 20-16, 21-39), to 1e-9 degrees."""
-    for i in prange(len(east)):
+    for i in range(begin, end):
         rho = math.hypot(east[i], north[i])
         t2 = (rho * _RHO_SCALE) ** 2
         # Sine and cosine of the conformal latitude chi = pi/2 - 2 atan(t), doubled.
@@ -186,19 +190,21 @@ def to_lon_lat(
         lon[i] = math.degrees(math.atan2(east[i], north[i])) if rho > 0 else 0.0
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True)
 def fill_grids(
     corner: float,
     step: float,
     radius: float,
     waves: NDArray[np.float64],
     out: NDArray[np.float32],
+    begin: int,
+    end: int,
 ) -> None:
     """Write vx, vy (m/yr), the gridded thickness and the surface (m), smb (kg/m²/yr) and temperature (K).
 
     `out` is (6, n, n), rows along y; node (i, j) lies at (corner + j step, corner + i step).
     """
-    for i in prange(out.shape[1]):
+    for i in range(begin, end):
         y = corner + i * step
         for j in range(out.shape[2]):
             x = corner + j * step

@@ -209,9 +209,10 @@ def _gated_backward(  # type: ignore[no-untyped-def]
                 sum1[c] += slope * e1
                 sum_b[c] += slope
         if i % _FLUSH == _FLUSH - 1 or i == n - 1:
-            gate_grad[0, first:last] += sum0
-            gate_grad[1, first:last] += sum1
-            gate_grad[2, first:last] += sum_b
+            for c in range(b.size):
+                gate_grad[0, first + c] += sum0[c]
+                gate_grad[1, first + c] += sum1[c]
+                gate_grad[2, first + c] += sum_b[c]
             sum0[:] = sum1[:] = sum_b[:] = np.float32(0)
 
 

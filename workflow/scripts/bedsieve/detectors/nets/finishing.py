@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from bedsieve.detectors.nets.kernel_threads import as_arrays, in_threads, nodes_a_part
 from bedsieve.detectors.nets.vector_math import ONE, ZERO, gelu, gelu_slope
+from bedsieve.kernels import copy_into
 
 _PART = 1024  # rows whose gradients are summed by themselves, so that the sums do not depend on the threads
 
@@ -150,7 +151,7 @@ def _forward(  # type: ignore[no-untyped-def]
         middle, steep = _centre(state, epsilon)
         # No loop may read one and write the other: where they are one, it would not become vector code.
         if is_apart:
-            new[:] = state
+            copy_into(new, state)
         for c in range(new.size):
             new[c] = gelu((new[c] - middle) * steep * gain[c] + shift[c])
         if drops:

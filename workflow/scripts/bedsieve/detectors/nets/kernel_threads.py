@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from threading import local
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+
+from bedsieve import kernels
 
 Own = TypeVar("Own")
 _SMALL = 1 << 20  # numbers that are not worth a second thread
@@ -24,14 +25,8 @@ def in_threads(
     kernel: Callable[..., None], arrays: tuple[Any, ...], n: int, step: int, work: int
 ) -> None:
     """Run a kernel over [0, n) in parts of `step`; `work` says how many numbers it goes through."""
-    threads = torch.get_num_threads()
-    if threads == 1 or work < _SMALL:
-        for start in range(0, n, step):
-            kernel(*arrays, start, min(start + step, n))
-        return
-    parts = [(start, min(start + step, n)) for start in range(0, n, step)]
-    for _ in _pool(threads).map(lambda part: kernel(*arrays, *part), parts):
-        pass
+    threads = 1 if work < _SMALL else torch.get_num_threads()
+    kernels.in_threads(kernel, arrays, n, step, threads)
 
 
 def side_by_side(
@@ -68,11 +63,6 @@ def side_by_side(
     finally:
         # A thread's number is also what later threads start from.
         torch.set_num_threads(threads)
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, "bedsieve-kernel")
 
 
 def nodes_a_part(n: int) -> int:
