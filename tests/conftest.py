@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 from bedsieve.job import kernel_digest
@@ -17,3 +18,14 @@ os.environ.setdefault("NUMBA_CACHE_DIR", str(_CACHE / kernel_digest()))
 settings.register_profile("same", derandomize=True)
 settings.register_profile("search", max_examples=500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole runs first, then dry runs: a test of minutes that comes last leaves the other processes idle."""
+    items.sort(
+        key=lambda item: ("finished" not in _fixtures(item), "workflow" not in item.path.parts)
+    )
+
+
+def _fixtures(item: pytest.Item) -> list[str]:
+    return getattr(item, "fixturenames", [])

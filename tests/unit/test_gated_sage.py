@@ -10,6 +10,7 @@ from bedsieve.detectors.nets import aggregation, kernel_threads
 from bedsieve.detectors.nets.aggregation import (
     gated_mean,
     gated_mean_torch,
+    gated_means,
     plain_mean,
     plain_mean_torch,
 )
@@ -158,3 +159,17 @@ def test_threads_do_not_change_a_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
     for other in results[1:]:
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+@pytest.mark.parametrize("sets", [1, 3])
+def test_several_sets_of_messages_have_the_bits_of_each(sets: int) -> None:
+    draw = torch.Generator().manual_seed(4)
+    message = torch.randn(sets, 30, 50, generator=draw)
+    neighbour = torch.randint(-1, 30, (20, 4), generator=draw, dtype=torch.int32)
+    neighbour[3] = -1
+    edge = torch.randn(20, 4, 2, generator=draw)
+    gate = torch.randn(50, 2, generator=draw), torch.randn(50, generator=draw)
+    got = gated_means(message, neighbour, edge, *gate)
+    for each, mean in zip(message, got, strict=True):
+        assert torch.equal(mean, gated_mean(each, neighbour, edge, *gate))
+    assert (got[:, 3] == 0).all()

@@ -15,7 +15,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from bedsieve.detectors.nets.aggregation import gated_mean, plain_mean
+from bedsieve.detectors.nets.aggregation import gated_mean, gated_means, plain_mean
 from bedsieve.detectors.nets.finishing import finish, finish_training
 from bedsieve.detectors.nets.sampling import Block
 
@@ -63,24 +63,34 @@ class GatedSageLayer(nn.Module):
             Edge features.
         """
         if h.device.type != "cpu":
-            state = cast(Tensor, self.dropout(self.activation(h, messages, neighbour, edge)))
+            mean = self.mean(messages, neighbour, edge)
+            state = cast(Tensor, self.dropout(self.activation(h, mean)))
             return state.add_(h) if self.residual else state
-        mean, own = self._mean(h, messages, neighbour, edge), self.own(h)
+        mean, own = self.mean(messages, neighbour, edge), self.own(h)
         old = h.float() if self.residual else None
         if torch.is_grad_enabled() or self.dropout.training:
             dropped = self.dropout.p if self.dropout.training else 0.0
             return finish_training(mean.float(), own.float(), self.norm, old, dropped)
         return finish(mean.float(), own.float(), self.norm, old)
 
-    def activation(self, h: Tensor, messages: Tensor, neighbour: Tensor, edge: Tensor) -> Tensor:
-        """What dropout is then applied to, arguments as in `update`; shape (n, outputs)."""
-        mean, own = self._mean(h, messages, neighbour, edge), self.own(h)
+    def activation(self, h: Tensor, mean: Tensor) -> Tensor:
+        """What dropout is then applied to, of old states and `mean`, which it may write over; (n, outputs)."""
+        own = self.own(h)
         if mean.device.type == "cpu" and not torch.is_grad_enabled():
             return finish(mean.float(), own.float(), self.norm, None)
         return nn.functional.gelu(self.norm(mean.add_(own)))
 
-    def _mean(self, h: Tensor, messages: Tensor, neighbour: Tensor, edge: Tensor) -> Tensor:
-        """Mean of the neighbours' messages, shape (n, outputs)."""
+    def means(self, messages: Tensor, neighbour: Tensor, edge: Tensor) -> Tensor:
+        """`mean` of several states of one graph, shape (states, n, outputs); gradients are not kept.
+
+        `messages` is (states, m, …); what a gate lets through is the same for all of them.
+        """
+        if self.gate is not None and messages.device.type == "cpu":
+            return gated_means(messages, neighbour, edge, self.gate.weight, self.gate.bias)
+        return torch.stack([self.mean(each, neighbour, edge) for each in messages])
+
+    def mean(self, messages: Tensor, neighbour: Tensor, edge: Tensor) -> Tensor:
+        """Mean of the neighbours' messages, shape (n, outputs); arguments as in `update`."""
         if self.gate is not None:
             return gated_mean(messages, neighbour, edge, self.gate.weight, self.gate.bias)
         mean = plain_mean(messages, neighbour)

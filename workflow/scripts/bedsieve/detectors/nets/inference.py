@@ -117,14 +117,14 @@ def block_state(net: GatedSage, x: Tensor, block: Block) -> Tensor:
             new = layer.update(h[rows], messages, neighbour[rows], edge[rows])
             if start < seeds:
                 stop = min(rows.stop, seeds)
-                _add_product(latent[start:stop], new[: stop - start], jump)
+                add_product(latent[start:stop], new[: stop - start], jump)
             if depth < depth_of - 1:
                 out[rows] = new
         h, first = out[:n], first + width
     return latent
 
 
-def _add_product(total: Tensor, states: Tensor, weight: Tensor) -> None:
+def add_product(total: Tensor, states: Tensor, weight: Tensor) -> None:
     """total += states @ weight.T, in the precision that autocast asks for."""
     if torch.is_autocast_enabled(total.device.type):
         total += torch.nn.functional.linear(states, weight)
