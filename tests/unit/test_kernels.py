@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
 
@@ -19,6 +19,7 @@ def _add(source, target, first, last):
         target[i] += source[i]
 
 
+@settings(deadline=None)  # the first example compiles
 @given(st.integers(0, 50), st.one_of(st.none(), st.integers(1, 60)), st.integers(1, 4))
 def test_each_number_is_worked_on_once(n: int, step: int | None, threads: int) -> None:
     target = np.zeros(n)

@@ -2,8 +2,10 @@
 
 In: a kernel over [first, last) that leaves the interpreter's lock (``nogil``), and how far it goes. Out: the
 same numbers, whatever the threads. numba's own parallel loops do the same, but compile two to five times as
-long, which every new installation pays; its assignment of one array to a part of another brings the
-formatting of an error's text along, three seconds of compilation a process.
+long, which every new installation pays. They stay where each small item calls functions of many arrays
+(double hits, crossings): outside of them every such call counts its arrays' references, a third of the time
+there. numba's assignment of one array to a part of another brings the formatting of an error's text along,
+three seconds of compilation a process.
 """
 
 from __future__ import annotations

@@ -10,10 +10,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 from numpy.typing import NDArray
-
-from bedsieve.kernels import in_threads
 
 _CELL = 250.0  # m, a few segments long
 _MAX_CELLS = 1 << 24
@@ -77,13 +75,10 @@ def crossings(
     grid = _Grid.over(east, north, start, end)
     entries, members = _bucket(east, north, start, end, *grid)
     args = (east, north, line, point_id, start, end, *grid, entries, members)
-    cells = grid.columns * grid.rows
-    count, at = np.zeros(cells, np.int32), np.zeros(cells, np.int64)
-    a, b = np.empty(0, np.int32), np.empty(0, np.int32)
-    in_threads(_of_cells, (*args, count, at, a, b), cells)
-    at[1:] = np.cumsum(count)[:-1]
-    a, b = np.empty(count.sum(), np.int32), np.empty(count.sum(), np.int32)
-    in_threads(_of_cells, (*args, count, at, a, b), cells)
+    count = _count(*args)
+    offset = np.concatenate(([0], np.cumsum(count)))
+    a, b = np.empty(offset[-1], np.int32), np.empty(offset[-1], np.int32)
+    _fill(*args, offset, a, b)
     first = point_id[start]
     order = np.lexsort((first[b], first[a]))
     a, b = a[order], b[order]
@@ -184,29 +179,87 @@ def _cross(east, north, line, point_id, start, end, s, t):  # type: ignore[no-un
 
 
 @njit(cache=True, nogil=True)
-def _of_cells(  # type: ignore[no-untyped-def]
-    east, north, line, point_id, start, end, west, south, cell, columns, rows, entries, members,
-    count, at, a, b, first, last,
-):  # fmt: skip
-    """Count the crossings that belong to each cell; write them from `at` on if there is room."""
-    for c in range(first, last):
-        x, y = c % columns, c // columns
-        found = 0
-        for i in range(entries[c], entries[c + 1]):
-            s = members[i]
-            sx, _, sy, _ = _span(east, north, start, end, s, west, south, cell, columns, rows)
-            for j in range(i + 1, entries[c + 1]):
-                t = members[j]
-                if not _cross(east, north, line, point_id, start, end, s, t):
-                    continue
-                tx, _, ty, _ = _span(east, north, start, end, t, west, south, cell, columns, rows)
-                if max(sx, tx) != x or max(sy, ty) != y:
-                    continue
-                if a.size > 0:
-                    ahead = point_id[start[s]] < point_id[start[t]]
-                    a[at[c] + found], b[at[c] + found] = (s, t) if ahead else (t, s)
-                found += 1
-        count[c] = found
+def _of_cell(  # type: ignore[no-untyped-def]
+    c,
+    east,
+    north,
+    line,
+    point_id,
+    start,
+    end,
+    west,
+    south,
+    cell,
+    columns,
+    rows,
+    entries,
+    members,
+    a,
+    b,
+    at,
+):
+    """Count the crossings that belong to a cell; write them if there is room."""
+    x, y = c % columns, c // columns
+    found = 0
+    for i in range(entries[c], entries[c + 1]):
+        s = members[i]
+        sx, _, sy, _ = _span(east, north, start, end, s, west, south, cell, columns, rows)
+        for j in range(i + 1, entries[c + 1]):
+            t = members[j]
+            if not _cross(east, north, line, point_id, start, end, s, t):
+                continue
+            tx, _, ty, _ = _span(east, north, start, end, t, west, south, cell, columns, rows)
+            if max(sx, tx) != x or max(sy, ty) != y:
+                continue
+            if a.size > 0:
+                ahead = point_id[start[s]] < point_id[start[t]]
+                a[at + found], b[at + found] = (s, t) if ahead else (t, s)
+            found += 1
+    return found
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def _count(  # type: ignore[no-untyped-def]
+    east, north, line, point_id, start, end, west, south, cell, columns, rows, entries, members
+):
+    count = np.zeros(columns * rows, np.int32)
+    none = np.empty(0, np.int32)
+    for k in prange(columns * rows):
+        c = np.int64(k)
+        if entries[c + 1] - entries[c] > 1:
+            count[c] = _of_cell(
+                c, east, north, line, point_id, start, end, west, south, cell, columns, rows,
+                entries, members, none, none, 0,
+            )  # fmt: skip
+    return count
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def _fill(  # type: ignore[no-untyped-def]
+    east,
+    north,
+    line,
+    point_id,
+    start,
+    end,
+    west,
+    south,
+    cell,
+    columns,
+    rows,
+    entries,
+    members,
+    offset,
+    a,
+    b,
+):
+    for k in prange(columns * rows):
+        c = np.int64(k)
+        if offset[c + 1] > offset[c]:
+            _of_cell(
+                c, east, north, line, point_id, start, end, west, south, cell, columns, rows,
+                entries, members, a, b, offset[c],
+            )  # fmt: skip
 
 
 def _place(

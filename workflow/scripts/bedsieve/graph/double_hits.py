@@ -9,11 +9,11 @@ room for one pair a point; where there are more, they are counted first and foun
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 from numpy.typing import NDArray
 
 from bedsieve.errors import BedsieveError
-from bedsieve.kernels import copy_into, in_threads
+from bedsieve.kernels import copy_into
 
 _CELL = 256.0  # m; measured on track-like points, 200 to 320 differ by a fifth
 _RUN = 256  # cells searched by a thread at a time
@@ -64,17 +64,14 @@ def double_hits(
     # Wider than the radius, or a pair of points on borders could round into cells that do not touch.
     cell = max(_CELL, 1.001 * radius)
     cell_of, bx, by, only, size, table = _hash_points(east, north, line, cell)
-    active = np.zeros(only.size, np.bool_)
-    in_threads(_active_cells, (bx, by, only, table, active), bx.size)
+    active = _active_cells(bx, by, only, table)
     start, order, x, y, lines = _gather(east, north, line, cell_of, size, active)
     del cell_of, size
     cells = (x, y, lines, start, bx, by, only, active, table, cell, radius)
     slabs = np.empty(order.size, np.int32), np.empty(order.size, np.int32)
-    count = np.zeros(-(-only.size // _RUN), np.int64)
-    in_threads(_find_pairs, (*cells, *slabs, count), count.size)
-    offset = np.concatenate(([0], np.cumsum(count)))
+    offset = np.concatenate(([0], np.cumsum(_find_pairs(*cells, *slabs))))
     a, b = np.empty(offset[-1], np.int32), np.empty(offset[-1], np.int32)
-    in_threads(_collect, (*cells, *slabs, order, point_id, offset, a, b), count.size)
+    _collect(*cells, *slabs, order, point_id, offset, a, b)
     return a, b
 
 
@@ -173,10 +170,12 @@ def _hash_some(  # type: ignore[no-untyped-def]
     return east.size, blocks
 
 
-@njit(cache=True, nogil=True)
-def _active_cells(bx, by, only, table, active, first, last):  # type: ignore[no-untyped-def]
+@njit(cache=True, parallel=True, nogil=True)
+def _active_cells(bx, by, only, table):  # type: ignore[no-untyped-def]
     """Whether a cell's 3 x 3 block of cells holds more than one line."""
-    for block in range(first, last):
+    active = np.zeros(only.size, np.bool_)
+    for b in prange(bx.size):
+        block = np.int64(b)  # prange counts unsigned
         for sub in range(16):
             here = only[block * 16 + sub]
             if here == _EMPTY:
@@ -189,6 +188,7 @@ def _active_cells(bx, by, only, table, active, first, last):  # type: ignore[no-
                 other = _neighbour(table, bx, by, block, x, y)
                 found = other >= 0 and only[other] != _EMPTY and only[other] != here
             active[block * 16 + sub] = found
+    return active
 
 
 @njit(cache=True, nogil=True)
@@ -252,32 +252,33 @@ def _pairs_of_cell(c, x, y, line, start, bx, by, only, table, cell, radius, out_
     return found
 
 
-@njit(cache=True, nogil=True)
-def _find_pairs(  # type: ignore[no-untyped-def]
-    x, y, line, start, bx, by, only, active, table, cell, radius, slab_i, slab_j, count, begin, end
-):
+@njit(cache=True, parallel=True, nogil=True)
+def _find_pairs(x, y, line, start, bx, by, only, active, table, cell, radius, slab_i, slab_j):  # type: ignore[no-untyped-def]
     """Pairs of each run of cells, written where the run's own points stand if there is room."""
-    for r in range(begin, end):
-        first, last = r * _RUN, min((r + 1) * _RUN, only.size)
-        at, stop = start[first], start[last]
+    runs = -(-only.size // _RUN)
+    count = np.zeros(runs, np.int64)
+    for r in prange(runs):
+        first, last = np.int64(r) * _RUN, min((np.int64(r) + 1) * _RUN, only.size)
+        at, end = start[first], start[last]
         found = 0
         for c in range(first, last):
             if active[c]:
                 found += _pairs_of_cell(
                     c, x, y, line, start, bx, by, only, table, cell, radius,
-                    slab_i, slab_j, at + found, stop - at - found,
+                    slab_i, slab_j, at + found, end - at - found,
                 )  # fmt: skip
         count[r] = found
+    return count
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, parallel=True, nogil=True)
 def _collect(  # type: ignore[no-untyped-def]
     x, y, line, start, bx, by, only, active, table, cell, radius, slab_i, slab_j,
-    order, point_id, offset, a, b, begin, end,
+    order, point_id, offset, a, b,
 ):  # fmt: skip
     """Copy the pairs of each run, or find them again where they did not fit, as rows in order of id."""
-    for r in range(begin, end):
-        first, last = r * _RUN, min((r + 1) * _RUN, only.size)
+    for r in prange(offset.size - 1):
+        first, last = np.int64(r) * _RUN, min((np.int64(r) + 1) * _RUN, only.size)
         at, total = offset[r], offset[r + 1] - offset[r]
         if total <= start[last] - start[first]:
             for k in range(total):
