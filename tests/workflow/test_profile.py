@@ -23,8 +23,7 @@ def test_quick_members_leave_little_to_submissions_at_bedmap_scale(tmp_path: Pat
     done = review(bedmap, "plan", "--configfile", "quick.yaml")
     assert done.returncode == 0, done.stderr
     overhead, by_submissions = shares(done.stdout)
-    assert overhead < 14
-    assert by_submissions < 10
+    assert by_submissions < overhead < 10
 
 
 def test_the_profile_knows_the_rules() -> None:
