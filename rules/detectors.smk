@@ -209,7 +209,7 @@ rule gnsm:
     resources:
         **GPU,
         mem_mb=tile_mb(200, base=1500),
-        runtime=tile_minutes(50_000 if GPU else 6_600),
+        runtime=tile_minutes(50_000 if GPU else 11_000),
     params:
         code=code("gnsm.py", TORCH),
         device=DEVICE,
@@ -238,7 +238,7 @@ rule local_entropy:
     resources:
         **GPU,
         mem_mb=tile_mb(500, base=2500),
-        runtime=tile_minutes(1_500 if GPU else 700),
+        runtime=tile_minutes(1_500 if GPU else 850),
     params:
         code=code("local_entropy.py", TORCH),
         device=DEVICE,

@@ -23,7 +23,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whole runs first, then dry runs: a test of minutes that comes last leaves the other processes idle."""
     items.sort(
-        key=lambda item: ("finished" not in _fixtures(item), "workflow" not in item.path.parts)
+        key=lambda item: ("finished" not in _fixtures(item), item.path.parent.name != "workflow")
     )
 
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 from numba import njit
 
-from bedsieve.detectors.nets import kernel_threads, vector_math
+from bedsieve import kernels
+from bedsieve.detectors.nets import vector_math
 from bedsieve.detectors.nets.finishing import finish, finish_training
 from bedsieve.detectors.nets.gated_sage import GatedSageLayer
 
@@ -42,7 +43,7 @@ def test_arithmetic_beside_torch() -> None:
 def test_one_pass_is_what_torch_does(
     width: int, residual: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernel_threads, "_SMALL", 1)
+    monkeypatch.setattr(kernels, "SMALL", 1)
     torch.manual_seed(width)
     mean, own, old = torch.randn(3, 501, width) * torch.tensor([1.0, 5.0, 2.0])[:, None, None]
     norm = torch.nn.LayerNorm(width)
@@ -65,7 +66,7 @@ def test_one_pass_is_what_torch_does(
 def test_training_in_one_pass_has_torchs_outcome_and_gradients(
     width: int, residual: bool, dropped: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernel_threads, "_SMALL", 1)
+    monkeypatch.setattr(kernels, "SMALL", 1)
     torch.manual_seed(width)
     # More rows than are summed together, so that parts of gradients are joined.
     start = torch.randn(3, 1501, width) * torch.tensor([1.0, 5.0, 2.0])[:, None, None]

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from bedsieve.detectors.nets import aggregation, kernel_threads
+from bedsieve import kernels
+from bedsieve.detectors.nets import aggregation
 from bedsieve.detectors.nets.aggregation import (
     gated_mean,
     gated_mean_torch,
@@ -144,7 +145,7 @@ def test_pieces_that_are_worked_out_twice_change_nothing(monkeypatch: pytest.Mon
 
 
 def test_threads_do_not_change_a_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel_threads, "_SMALL", 1)
+    monkeypatch.setattr(kernels, "SMALL", 1)
     graph = line_graph(500, seed=5)
     neighbour = torch.from_numpy(graph.neighbour)
     edge = torch.randn(500, 4, 2, generator=torch.Generator().manual_seed(0))
@@ -161,8 +162,13 @@ def test_threads_do_not_change_a_bit(monkeypatch: pytest.MonkeyPatch) -> None:
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
 
 
+@pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("sets", [1, 3])
-def test_several_sets_of_messages_have_the_bits_of_each(sets: int) -> None:
+def test_several_sets_of_messages_have_the_bits_of_each(
+    sets: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "SMALL", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     draw = torch.Generator().manual_seed(4)
     message = torch.randn(sets, 30, 50, generator=draw)
     neighbour = torch.randint(-1, 30, (20, 4), generator=draw, dtype=torch.int32)

@@ -102,6 +102,7 @@ def test_unusual_company_scores_high(fitted) -> None:
     score = model.negative_log_likelihood(table)
     assert average_precision(Ranking(score, bad)) > 0.9  # by chance: 0.1
     names, parts = model.parts(table)
+    assert parts.dtype == np.float64  # means and spreads of them are frozen
     assert names == ["a", "b", "c", "number"]
     norms = score_norms(model.weights, model.coding.encode(table), model.coding.sizes, SMALL)
     np.testing.assert_allclose(parts.sum(1), norms[:, 0], rtol=1e-5)

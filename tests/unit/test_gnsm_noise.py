@@ -126,9 +126,8 @@ def test_the_network_knows_the_noise_level_and_rows_do_not_meet() -> None:
 def test_the_network_at_levels_is_the_network() -> None:
     torch.manual_seed(1)
     net = ScoreNetwork(10, 16, 3, 8).eval()
-    for (
-        values
-    ) in net.parameters():  # also what starts as nothing: biases, gains and shifts of the norms
+    # Also what starts as nothing: biases, gains and shifts of the norms.
+    for values in net.parameters():
         values.data += 0.2 * torch.randn_like(values)
     lam = Noise.of(GnsmSettings(levels=4)).temperature
     x = 3 * draws(50, 10).float()

@@ -23,8 +23,8 @@ def _add(source, target, first, last):
 @given(st.integers(0, 50), st.one_of(st.none(), st.integers(1, 60)), st.integers(1, 4))
 def test_each_number_is_worked_on_once(n: int, step: int | None, threads: int) -> None:
     target = np.zeros(n)
-    in_threads(_add, (np.arange(n, dtype=float), target), n, step, threads)
-    assert target.tolist() == list(range(n))
+    in_threads(_add, (np.ones(n), target), n, step, threads)
+    assert target.tolist() == [1.0] * n
 
 
 def test_parts_run_side_by_side() -> None:
@@ -39,6 +39,12 @@ def test_parts_have_the_length_asked_for_on_one_thread_too() -> None:
     parts.clear()
     in_threads(lambda first, last: parts.append((first, last)), (), 7, None, 1)
     assert parts == [(0, 7)]
+
+
+def test_little_work_is_not_handed_out() -> None:
+    seen = set()
+    in_threads(lambda first, last: seen.add(threading.get_ident()), (), 9, 1, 3, work=9)
+    assert seen == {threading.get_ident()}
 
 
 def test_what_goes_wrong_in_a_thread_is_raised() -> None:

@@ -17,7 +17,7 @@ from bedsieve.detectors.segments_chain import (
     STATES,
     K,
     _advance,
-    _entering,
+    _step_density,
     posterior,
 )
 from bedsieve.detectors.segments_kriging import expected_from_other_lines
@@ -217,7 +217,7 @@ def test_backward_is_the_transpose_of_forward(
 ) -> None:
     forward, backward = np.zeros((STATES, STATES)), np.zeros((STATES, STATES))
     into = np.empty(K)
-    _entering(step, scale, into)
+    into[:] = [_step_density(step, level, scale) for level in LEVELS]
     for s in range(STATES):
         unit = np.zeros(STATES)
         unit[s] = 1.0
@@ -230,7 +230,7 @@ def test_backward_is_the_transpose_of_forward(
 def test_a_step_leads_from_honest_to_its_own_size() -> None:
     into, honest, after = np.empty(K), np.zeros(STATES), np.empty(STATES)
     honest[HONEST] = 1.0
-    _entering(150.0, 5.0, into)
+    into[:] = [_step_density(150.0, level, 5.0) for level in LEVELS]
     _advance(honest, after, 150.0, 5.0, False, 0.01, into, False)
     likeliest = LEVELS[np.argmax(after[BIASED : BIASED + K])]
     assert likeliest == pytest.approx(150, rel=0.12)

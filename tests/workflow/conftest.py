@@ -54,18 +54,15 @@ class Project:
         path.write_text(yaml.safe_dump(document, sort_keys=False))
 
     def command(self, *arguments: str) -> list[str]:
-        return [
-            *(sys.executable, "-m", "snakemake"),
-            *("--configfile", self.overlay),
-            *("--cores", "2"),
-            *arguments,
-        ]
+        return [sys.executable, "-m", "snakemake", *self.options(*arguments)]
+
+    def options(self, *arguments: str) -> list[str]:
+        return ["--configfile", self.overlay, "--cores", "2", *arguments]
 
     def snakemake(self, *arguments: str, timeout: int = 3600) -> subprocess.CompletedProcess[str]:
         """Run Snakemake in the folder; standard error joins standard output."""
         if _PLANS & set(arguments):
-            whole = self.command(*arguments)[3:]
-            return forks.snakemake(whole, self.folder, environment(), timeout)
+            return forks.snakemake(self.options(*arguments), self.folder, environment(), timeout)
         return subprocess.run(
             self.command(*arguments),
             cwd=self.folder,

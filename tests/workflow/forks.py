@@ -26,6 +26,7 @@ def snakemake(
         process.join(timeout)
         if process.exitcode is None:
             process.kill()
+            process.join()
             raise subprocess.TimeoutExpired(list(arguments), timeout, output.read())
         return subprocess.CompletedProcess(list(arguments), process.exitcode, output.read())
 

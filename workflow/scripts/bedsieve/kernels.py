@@ -17,6 +17,9 @@ from typing import Any
 
 from numba import get_num_threads, njit
 
+SMALL = 1 << 20
+"""Numbers that are not worth a second thread: handing parts out takes as long."""
+
 _PARTS = 4
 """Parts a thread, so that none waits long for another."""
 
@@ -27,6 +30,7 @@ def in_threads(
     n: int,
     step: int | None = None,
     threads: int | None = None,
+    work: int | None = None,
 ) -> None:
     """Run a kernel over [0, n) in parts.
 
@@ -37,11 +41,18 @@ def in_threads(
     arguments : tuple
     n : int
     step : int, optional
-        Length of a part; by default there are four a thread, and one if there is one thread.
+        Length of a part; by default four parts a thread, or one part on one thread.
     threads : int, optional
         As many as numba was given by default.
+    work : int, optional
+        Numbers that the kernel goes through: few are not worth a second thread.
+
+    Raises
+    ------
+    Exception
+        What a part raises; others may still be at work on the arrays.
     """
-    threads = threads or get_num_threads()
+    threads = 1 if work is not None and work < SMALL else threads or get_num_threads()
     if step is None:
         step = max(1, n if threads == 1 else -(-n // (_PARTS * threads)))
     parts = [(first, min(first + step, n)) for first in range(0, n, step)]
@@ -60,6 +71,6 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 @njit(inline="always")
 def copy_into(target, source):  # type: ignore[no-untyped-def]
-    """target[:] = source within a kernel, of one dimension."""
+    """target[:source.size] = source within a kernel, of one dimension; a shorter target is not noticed."""
     for k in range(source.size):
         target[k] = source[k]

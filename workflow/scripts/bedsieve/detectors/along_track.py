@@ -94,10 +94,10 @@ def _quantile(values, count, at):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _ends(h, starts, score, residual, scale, code, floor, one, last):  # type: ignore[no-untyped-def]
+def _ends(h, starts, score, residual, scale, code, floor, low, high):  # type: ignore[no-untyped-def]
     """First and last four points of each line: the eight nearest that the line has."""
     values = np.empty(8)
-    for line in range(one, last):
+    for line in range(low, high):
         first, end = starts[line], starts[line + 1]
         for i in range(first, end):
             if first + 4 <= i < end - 4:

@@ -88,13 +88,17 @@ class Gnsm:
         for _, rows, net, entered in _entered(
             self.weights, self.coding.encode(table), self.coding.sizes, self.settings, noise
         ):
-            squares = row_score(
-                net.at(0, entered),
-                rows.present,
-                self.coding.sizes,
-                noise.temperature[0],
-                noise.sigma[0],
-            ).square()
+            squares = (
+                row_score(
+                    net.at(0, entered),
+                    rows.present,
+                    self.coding.sizes,
+                    noise.temperature[0],
+                    noise.sigma[0],
+                )
+                .double()
+                .square()
+            )
             part = squares.new_zeros(len(squares), len(sizes))
             found.append(part.index_add_(1, owner, squares).cpu().numpy())
         return names, np.concatenate(found)
@@ -230,7 +234,7 @@ def score_norms(
 def _entered(
     weights: Weights, coded: Coded, sizes: tuple[int, ...], settings: GnsmSettings, noise: Noise
 ) -> Iterator[tuple[int, Rows, NetworkAtLevels, tuple[Tensor, Tensor]]]:
-    """Some clean rows after others: the first one's place, the rows, and the network that they have entered."""
+    """Chunks of clean rows: place of the first, the rows, the network, and their state in it (`enter`)."""
     device = noise.sigma.device
     net = NetworkAtLevels(_network(weights, settings).to(device), noise.temperature)
     for start in range(0, len(coded.category), _CHUNK):

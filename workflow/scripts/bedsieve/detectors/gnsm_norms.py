@@ -53,7 +53,17 @@ def row_score(
 def squared_norms(
     found: Tensor, present: Tensor, sizes: Sequence[int], temperature: Tensor, sigma: Tensor
 ) -> Tensor:
-    """‖`row_score`‖² of each row, float64 (n,); on the CPU `found` is overwritten."""
+    """‖`row_score`‖² of each row.
+
+    Parameters
+    ----------
+    found, present, sizes, temperature, sigma
+        As in `row_score`; on the CPU, where one thread does it, `found` is overwritten.
+
+    Returns
+    -------
+    float64 tensor (n,)
+    """
     if found.device.type != "cpu":
         return row_score(found, present, sizes, temperature, sigma).double().square().sum(1)
     out = torch.empty(len(found), dtype=torch.float64)

@@ -63,13 +63,6 @@ def _step_density(step, size, scale):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _entering(step, scale, out):  # type: ignore[no-untyped-def]
-    """Density of a step for each level that a run may begin with."""
-    for k in range(K):
-        out[k] = _step_density(step, LEVELS[k], scale)
-
-
-@njit(cache=True, nogil=True)
 def _surprise(residual, sd):  # type: ignore[no-untyped-def]
     """What a residual costs (nats), by Student's t of 3 degrees of freedom, up to a constant."""
     q = 1.0 + (residual / sd) ** 2 / 3.0
@@ -148,9 +141,7 @@ def _advance(old, new, step, scale, equal, p_equal, into, backward):  # type: ig
 def _switch(old, new, step, scale, backward):  # type: ignore[no-untyped-def]
     """From one offset straight to another, at a step: an error within an error."""
     for j in range(K):
-        if old[BIASED + j] <= 0.0:
-            continue
-        for k in range(K):
+        for k in range(K if old[BIASED + j] > 0.0 else 0):
             if k != j:
                 size = LEVELS[j] - LEVELS[k] if backward else LEVELS[k] - LEVELS[j]
                 new[BIASED + k] += _SWITCH / K * _step_density(step, size, scale) * old[BIASED + j]
@@ -175,17 +166,9 @@ def _start(p, emission):  # type: ignore[no-untyped-def]
 
 
 def posterior(
-    residual: Floats,
-    sigma: Floats,
-    lines: NDArray[np.integer],
-    step: Floats,
-    scale: Floats,
-    gap: Floats,
-    equal: NDArray[np.bool_],
-    p_equal: Floats,
-    first: NDArray[np.int64],
-    chunk: int = CHUNK,
-) -> tuple[Floats, Floats, Floats]:
+    residual: Floats, sigma: Floats, lines: NDArray[np.integer], step: Floats, scale: Floats,
+    gap: Floats, equal: NDArray[np.bool_], p_equal: Floats, first: NDArray[np.int64], chunk: int = CHUNK,
+) -> tuple[Floats, Floats, Floats]:  # fmt: skip
     """Odds of being bad, offset and kind of error of each point, track by track.
 
     Parameters
@@ -212,20 +195,19 @@ def posterior(
     flat : ndarray of float64, shape (n,)
         Share of the probability of being bad that a repeated value has.
     """
-    n = residual.size
-    log_odds, offset, flat = np.zeros(n), np.zeros(n), np.zeros(n)
-    steps, apart = np.clip(step, -_FARTHEST, _FARTHEST), np.clip(residual, -_ABSURD, _ABSURD)
-    columns = (apart, sigma, lines, steps, scale, gap, equal, p_equal)
-    in_threads(_tracks, (*columns, chunk, log_odds, offset, flat, first), first.size - 1)
+    log_odds, offset, flat = np.zeros((3, residual.size))
+    steps, apart = step.clip(-_FARTHEST, _FARTHEST), residual.clip(-_ABSURD, _ABSURD)
+    columns = (apart, sigma, lines, steps, scale, gap, equal, p_equal, chunk)
+    in_threads(_tracks, (*columns, log_odds, offset, flat, first), first.size - 1)
     return log_odds, offset, flat
 
 
 @njit(cache=True, nogil=True)
 def _tracks(  # type: ignore[no-untyped-def]
     residual, sigma, lines, step, scale, gap, equal, p_equal, chunk, log_odds, offset, flat,
-    first, one, last,
+    first, low, high,
 ):  # fmt: skip
-    for t in range(one, last):
+    for t in range(low, high):
         if first[t + 1] > first[t]:
             _track(residual, sigma, lines, step, scale, gap, equal, p_equal, first[t], first[t + 1],
                    chunk, log_odds, offset, flat)  # fmt: skip
@@ -255,7 +237,8 @@ def _forward(  # type: ignore[no-untyped-def]
         if i == begin:
             _start(row, emission)
         else:
-            _entering(step[i - 1], scale[i - 1], into[at])
+            for k in range(K):  # density of the step for each level that a run may begin with
+                into[at, k] = _step_density(step[i - 1], LEVELS[k], scale[i - 1])
             _advance(start, row, step[i - 1], scale[i - 1], equal[i - 1], p_equal[i - 1],
                      into[at], False)  # fmt: skip
             row *= emission

@@ -50,8 +50,8 @@ def track_steps(
 
 
 @njit(cache=True, nogil=True)
-def _of_tracks(thickness, east, north, first, step, scale, gap, one, last):  # type: ignore[no-untyped-def]
-    for t in range(one, last):
+def _of_tracks(thickness, east, north, first, step, scale, gap, low, high):  # type: ignore[no-untyped-def]
+    for t in range(low, high):
         begin, end = first[t], first[t + 1]
         if end - begin > 1:
             _steps(

@@ -131,7 +131,7 @@ class Network:
     def _right(self, values: Floats) -> Floats:
         side = np.zeros((self.lines, 2, values.shape[1]))
         columns = (self.start, self.crossover, self.sign, self.own_along, values, side)
-        in_threads(_right_side, columns, self.lines)
+        in_threads(_right_side, columns, self.lines, work=self.sign.size * values.shape[1])
         return side
 
     def _dense(self, weights: Floats) -> Floats:
@@ -153,8 +153,8 @@ class Network:
         lists = (self.start, self.other, self.own_along, self.other_along, weight, ridge)
         diagonal = _diagonal(self.start, self.own_along, weight, ridge)[:, :, None]
         x = np.zeros_like(right) if x is None else x.copy()
-        image = np.empty_like(x)
-        in_threads(_apply, (*lists, x, image), self.lines)
+        image, work = np.empty_like(x), 4 * self.other.size * x.shape[2]
+        in_threads(_apply, (*lists, x, image), self.lines, work=work)
         residual = right - image
         direction = residual / diagonal
         size = (residual * direction).sum(axis=(0, 1))
@@ -165,7 +165,7 @@ class Network:
             moving = size > enough
             if not moving.any():
                 return x
-            in_threads(_apply, (*lists, direction, image), self.lines)
+            in_threads(_apply, (*lists, direction, image), self.lines, work=work)
             curvature = (direction * image).sum(axis=(0, 1))
             step = np.divide(size, curvature, out=np.zeros_like(size), where=moving)
             x += step * direction

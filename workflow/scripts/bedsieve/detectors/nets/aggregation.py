@@ -64,19 +64,14 @@ def gated_mean(
 def gated_means(
     message: Tensor, neighbour: Tensor, edge: Tensor, weight: Tensor, bias: Tensor
 ) -> Tensor:
-    """`gated_mean` of several sets of messages on the CPU, each gate worked out once.
+    """`gated_mean` of several sets of messages on the CPU, bit by bit, with each gate worked out once.
 
     Parameters
     ----------
     message : tensor (sets, m, c)
-        Gradients are not kept.
+        Gradients are not kept; the outcome is float32 (sets, n, c).
     neighbour, edge, weight, bias
         As in `gated_mean`.
-
-    Returns
-    -------
-    float32 tensor (sets, n, c)
-        Bit by bit what `gated_mean` gives for each set.
     """
     (sets, _, width), n = message.shape, neighbour.shape[0]
     out = torch.empty((sets, n, width))

@@ -2,8 +2,8 @@
 
 In: the neighbours' mean and the node's own part. Out: the new state. torch goes five times over memory for it
 and more often on the way back, and each time asks the system for fresh memory, which costs as much again; here a
-node's channels stay in the nearest cache. `finish` is for inference and writes over the mean; `finish_training`
-knows its gradients and keeps two arrays for them. torch's own functions give the same numbers to 1e-6.
+node's channels stay in the nearest cache. `finish` is for inference and writes over the mean, `add_and_finish`
+keeps the sum as well; `finish_training` knows its gradients and keeps two arrays for them. torch's own functions give the same numbers to 1e-6.
 """
 
 from __future__ import annotations
@@ -50,9 +50,13 @@ def add_and_finish(state: Tensor, step: Tensor, norm: nn.LayerNorm) -> Tensor:
     Parameters
     ----------
     state, step : float32 tensor (n, c)
-        `state` is overwritten by the sum.
+        `state` is overwritten by the sum; contiguous.
     norm : LayerNorm
         Over c channels.
+
+    Returns
+    -------
+    tensor (n, c)
     """
     if state.device.type != "cpu":
         return nn.functional.gelu(norm(state.add_(step)))
@@ -149,7 +153,7 @@ def _forward(  # type: ignore[no-untyped-def]
         for c in range(state.size):
             state[c] += mine[c]
         middle, steep = _centre(state, epsilon)
-        # No loop may read one and write the other: where they are one, it would not become vector code.
+        # The arithmetic works on one array only: on two that may be the same it would not become vector code.
         if is_apart:
             copy_into(new, state)
         for c in range(new.size):

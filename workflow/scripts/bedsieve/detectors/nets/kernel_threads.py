@@ -18,15 +18,13 @@ from torch import Tensor
 from bedsieve import kernels
 
 Own = TypeVar("Own")
-_SMALL = 1 << 20  # numbers that are not worth a second thread
 
 
 def in_threads(
     kernel: Callable[..., None], arrays: tuple[Any, ...], n: int, step: int, work: int
 ) -> None:
     """Run a kernel over [0, n) in parts of `step`; `work` says how many numbers it goes through."""
-    threads = 1 if work < _SMALL else torch.get_num_threads()
-    kernels.in_threads(kernel, arrays, n, step, threads)
+    kernels.in_threads(kernel, arrays, n, step, torch.get_num_threads(), work)
 
 
 def side_by_side(

@@ -20,7 +20,7 @@ from bedsieve.detectors.nets.kernel_threads import side_by_side
 from bedsieve.detectors.nets.sampling import Block, Graph, NeighbourSampler
 
 TOGETHER = 5
-"""Passes that go through the layers side by side; their states take 60 MB a layer on the CPU."""
+"""Passes that go through the layers side by side: more would save little of the gates and take more memory."""
 
 
 def infer_passes(
@@ -31,7 +31,7 @@ def infer_passes(
     dropout: HashedDropout,
     *,
     passes: int,
-    block: int = 32768,
+    block: int = 8192,
     device: str = "cpu",
     precision: str = "float32",
 ) -> npt.NDArray[np.float32]:
@@ -50,7 +50,7 @@ def infer_passes(
     dropout : HashedDropout
     passes : int
     block : int
-        Rows worked on together, at about 8 kB each at the study's widths.
+        Rows worked on together, at about 30 kB each at the study's widths; on a CPU a block a thread.
     device, precision : str
         As in `inference.infer`.
 
@@ -115,6 +115,8 @@ def _activations(layer: GatedSageLayer, h: Tensor, neighbour: Tensor, edge: Tens
     `h` is (states, m, …); the outcome is (states, n, outputs).
     """
     messages, n = layer.messages(h), neighbour.shape[0]
+    if h.device.type == "cpu":
+        messages = messages.float()  # once, not for every chunk, where autocast made them shorter
     out = h.new_empty((len(h), n, layer.own.out_features))
     step = CHUNK[h.device.type] // len(h)
     for start in range(0, n, step):

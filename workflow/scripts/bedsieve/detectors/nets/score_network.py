@@ -60,7 +60,7 @@ class ResidualBlock(nn.Module):
         return out
 
     def at_levels(self, levels: Tensor) -> tuple[Tensor, Tensor]:
-        """Weight (levels, width, width) and bias (levels, width) of what the block adds to x, by gelu(norm x).
+        """Weight (levels, width, width) and bias (levels, width) of the map from gelu(norm x) to what is added to x.
 
         At one level FiLM is a scale and a shift of each channel, so it and both layers are one linear map.
         """
@@ -112,7 +112,7 @@ class NetworkAtLevels:
 
     Notes
     -----
-    Equal to `ScoreNetwork` but for rounding, at less than half its products: each block is one linear map a
+    Equal to `ScoreNetwork` but for rounding, at about half its products: each block is one linear map a
     level, and the way into the first block is the same at all levels.
     """
 
