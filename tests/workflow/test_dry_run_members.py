@@ -9,6 +9,14 @@ from tests.workflow.conftest import ROOT, Project
 from tests.workflow.test_dry_run import expected, tables, two_surveys
 
 
+def assert_six_hops_are_asked_for(project: Project, detector: str) -> None:
+    project.configure(graph={"hops": 3})
+    done = project.snakemake("--dry-run")
+    assert done.returncode == 1
+    said = f"ensemble.members or evaluation.beside names {detector}, which needs graph.hops of 6 or more"
+    assert said in done.stdout
+
+
 def test_a_detector_beside_the_members_is_trained_for_the_evaluation_alone(
     project: Project,
 ) -> None:
@@ -27,13 +35,7 @@ def test_the_graph_autoencoder_is_run_where_it_is_a_member(project: Project) -> 
     members = ["along_track", "pca", "segments", "gnn", "gae"]
     two_surveys(project, ensemble={"members": members}, graph={"hops": 6})
     assert project.plan() == expected(3, 3, gae=3, train_gae=1, gae_training=1)
-    project.configure(graph={"hops": 3})
-    done = project.snakemake("--dry-run")
-    assert done.returncode == 1
-    assert (
-        "ensemble.members or evaluation.beside names gae, which needs graph.hops of 6 or more"
-        in done.stdout
-    )
+    assert_six_hops_are_asked_for(project, "gae")
 
 
 def test_scorecards_are_asked_for_by_name_or_as_a_member(project: Project) -> None:
@@ -125,13 +127,7 @@ def test_pegasus_brings_the_manifold_that_it_stands_on(project: Project) -> None
     plan = project.plan()
     assert (plan["train_gae"], plan["gae"], plan["pegasus"]) == (1, 0, 3)
     assert "train_pca" not in plan
-    project.configure(graph={"hops": 3})
-    done = project.snakemake("--dry-run")
-    assert done.returncode == 1
-    assert (
-        "ensemble.members or evaluation.beside names pegasus, which needs graph.hops of 6 or more"
-        in done.stdout
-    )
+    assert_six_hops_are_asked_for(project, "pegasus")
 
 
 def test_categorical_score_matching_runs_only_as_a_member(project: Project) -> None:

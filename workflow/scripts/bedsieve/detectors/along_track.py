@@ -43,13 +43,13 @@ def _order(a, b):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _interior(h, score, residual, scale, floor, begin, end):  # type: ignore[no-untyped-def]
+def _interior(h, score, residual, scale, floor, first, last):  # type: ignore[no-untyped-def]
     """Points with four neighbours on either side, as if all were one line: branch-free, so SIMD.
 
     The eight values are sorted by a network of 19 comparators (Knuth, TAOCP vol. 3, 5.3.4).
     """
     n = h.size
-    for block in range(begin, end):
+    for block in range(first, last):
         for i in range(max(block * _BLOCK, 4), min((block + 1) * _BLOCK, n - 4)):
             a, b, c, d = h[i - 4], h[i - 3], h[i - 2], h[i - 1]
             e, f, g, p = h[i + 1], h[i + 2], h[i + 3], h[i + 4]
@@ -94,15 +94,15 @@ def _quantile(values, count, at):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _ends(h, starts, score, residual, scale, code, floor, low, high):  # type: ignore[no-untyped-def]
+def _ends(h, starts, score, residual, scale, code, floor, first, last):  # type: ignore[no-untyped-def]
     """First and last four points of each line: the eight nearest that the line has."""
     values = np.empty(8)
-    for line in range(low, high):
-        first, end = starts[line], starts[line + 1]
-        for i in range(first, end):
-            if first + 4 <= i < end - 4:
+    for line in range(first, last):
+        start, end = starts[line], starts[line + 1]
+        for i in range(start, end):
+            if start + 4 <= i < end - 4:
                 continue
-            low = max(min(i - 4, end - 9), first)
+            low = max(min(i - 4, end - 9), start)
             count = 0
             for j in range(low, min(low + 9, end)):
                 if j == i:
@@ -170,7 +170,7 @@ def along_track(
     score, residual, scale = (np.empty(n, np.float32) for _ in range(3))
     code = np.zeros(n, bool)
     found = (score, residual, scale)
-    in_threads(_interior, (h, *found, float(floor)), -(-h.size // _BLOCK))
+    in_threads(_interior, (h, *found, float(floor)), -(-n // _BLOCK))
     in_threads(_ends, (h, starts, *found, code, float(floor)), starts.size - 1)
     if order is not None:
         for column in (score, residual, scale, code):

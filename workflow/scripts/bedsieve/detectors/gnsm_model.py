@@ -88,17 +88,8 @@ class Gnsm:
         for _, rows, net, entered in _entered(
             self.weights, self.coding.encode(table), self.coding.sizes, self.settings, noise
         ):
-            squares = (
-                row_score(
-                    net.at(0, entered),
-                    rows.present,
-                    self.coding.sizes,
-                    noise.temperature[0],
-                    noise.sigma[0],
-                )
-                .double()
-                .square()
-            )
+            score = row_score(net.at(0, entered), rows.present, self.coding.sizes, *noise.at(0))
+            squares = score.double().square()
             part = squares.new_zeros(len(squares), len(sizes))
             found.append(part.index_add_(1, owner, squares).cpu().numpy())
         return names, np.concatenate(found)
@@ -220,13 +211,8 @@ def score_norms(
     noise = Noise.of(settings, device)
     for start, rows, net, entered in _entered(weights, kinds, sizes, settings, noise):
         for level in range(settings.levels):
-            found = squared_norms(
-                net.at(level, entered),
-                rows.present,
-                sizes,
-                noise.temperature[level],
-                noise.sigma[level],
-            )
+            at_level = (rows.present, sizes, *noise.at(level))
+            found = squared_norms(net.at(level, entered), *at_level)
             norms[start : start + len(found), level] = found.cpu().numpy()
     return (norms if settings.norm == "squared" else np.sqrt(norms))[place]
 
@@ -242,9 +228,7 @@ def _entered(
         x = torch.cat([log_one_hot(rows.category, sizes), rows.number], 1)
         entered = net.enter(x)
         if settings.denoise:
-            score = row_score(
-                net.at(0, entered), rows.present, sizes, noise.temperature[0], noise.sigma[0]
-            )
+            score = row_score(net.at(0, entered), rows.present, sizes, *noise.at(0))
             entered = net.enter(one_step(x, score, sizes))
         yield start, rows, net, entered
 

@@ -47,6 +47,10 @@ class Noise(NamedTuple):
     temperature: Tensor
     sigma: Tensor
 
+    def at(self, level: int) -> tuple[Tensor, Tensor]:
+        """λ and σ of one of the levels."""
+        return self.temperature[level], self.sigma[level]
+
     @classmethod
     def of(cls, settings: GnsmSettings, device: str | torch.device = "cpu") -> Noise:
         """Two geometric sequences, paired level by level."""

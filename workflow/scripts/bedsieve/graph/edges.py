@@ -98,8 +98,8 @@ def edge_features(
     Study B, design methods.md section 1. Both are 0 in empty slots.
     """
     log1p_dist, log_slope = np.empty(neighbour.shape), np.empty(neighbour.shape)
-    columns = (east, north, ice_thickness, neighbour, first, log1p_dist, log_slope)
-    in_threads(_features, columns, len(neighbour))
+    arguments = (east, north, ice_thickness, neighbour, first, log1p_dist, log_slope)
+    in_threads(_features, arguments, len(neighbour))
     return log1p_dist, log_slope
 
 

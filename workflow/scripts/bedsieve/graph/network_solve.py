@@ -130,8 +130,8 @@ class Network:
 
     def _right(self, values: Floats) -> Floats:
         side = np.zeros((self.lines, 2, values.shape[1]))
-        columns = (self.start, self.crossover, self.sign, self.own_along, values, side)
-        in_threads(_right_side, columns, self.lines, work=self.sign.size * values.shape[1])
+        arguments = (self.start, self.crossover, self.sign, self.own_along, values, side)
+        in_threads(_right_side, arguments, self.lines, work=self.sign.size * values.shape[1])
         return side
 
     def _dense(self, weights: Floats) -> Floats:

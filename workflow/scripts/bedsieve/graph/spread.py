@@ -49,8 +49,8 @@ def spread_over_lines(
     place = np.empty(points.row.size, np.int32)
     place[points.row] = np.arange(points.row.size, dtype=np.int32)
     wanted, max_d2 = min(min_tracks, neighbour.shape[1]), float(max_distance) ** 2
-    columns = (points, sorted_line, first, last, place, wanted, max_d2, neighbour, distance)
-    in_threads(_spread, columns, len(neighbour))
+    arguments = (points, sorted_line, first, last, place, wanted, max_d2, neighbour, distance)
+    in_threads(_spread, arguments, len(neighbour))
 
 
 def _line_ranges(

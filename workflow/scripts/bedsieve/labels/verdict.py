@@ -41,7 +41,7 @@ VERDICTS = (
     TOO_MUCH_REMOVED, OCTANT_MISSING_A, OCTANT_MISSING_B, OCTANT_MISSING_BOTH,
 ) = range(len(VERDICTS))  # fmt: skip
 _ALL_OCTANTS = 255
-_CHUNKS_PER_THREAD = 8
+_PARTS, _LEAST_PART = 8, 64  # parts a thread, as many pairs at least in each
 
 
 class Verdicts(NamedTuple):
@@ -95,52 +95,52 @@ def judge_pairs(
         np.empty(n, np.uint8), np.zeros(n, np.int32), np.zeros(n, np.int32),
         np.full(n, np.nan), np.full(n, np.nan),
     )  # fmt: skip
-    chunks = max(1, min(n // 64, _CHUNKS_PER_THREAD * get_num_threads()))
-    in_threads(_judge_all, (index, rules, a, b, chunks, *result), chunks, 1)
+    # Each part has scratch as large as the index.
+    step = max(_LEAST_PART, -(-n // (_PARTS * get_num_threads())))
+    in_threads(_judge, (index, rules, a, b, *result), n, step)
     return result
 
 
 @njit(cache=True, nogil=True)
-def _judge_all(  # type: ignore[no-untyped-def]
-    index, rules, a, b, chunks, verdict, n_support, n_kept, s_max, eta, first, last
+def _judge(  # type: ignore[no-untyped-def]
+    index, rules, a, b, verdict, n_support, n_kept, s_max, eta, first, last
 ):
-    for chunk in range(first, last):
-        slot = np.full(index.east.size, np.int32(-1))
-        seen_line = np.full(index.n_lines, np.int64(-1))
-        seen_survey = np.full(index.n_surveys, np.int64(-1))
-        room = 4 * rules.cap
-        found, d2, scratch = np.empty(room, np.int32), np.empty(room), np.empty(room)
-        work = (
-            np.empty((rules.cap, NEAREST), np.int32), np.empty(rules.cap, np.int32),
-            np.empty(rules.cap, np.bool_), np.empty((3, rules.cap)), np.empty((3, rules.cap)),
-            np.empty(rules.cap, np.int32),
-        )  # fmt: skip
-        guess = rules.support_radius
-        for p in range(a.size * chunk // chunks, a.size * (chunk + 1) // chunks):
-            count, guess, found, d2, scratch = gather(
-                index, rules, a[p], b[p], guess, found, d2, scratch
-            )
-            n_support[p] = count
-            code = _too_few(index, rules, found, count, 2 * p, seen_line, seen_survey)
-            if code >= 0:
-                verdict[p] = TOO_FEW_TRACKS + code
-                continue
-            for i in range(count):
-                slot[found[i]] = i
-                scratch[i] = index.thickness[found[i]]
-            eta[p] = max(rules.eta_floor, rules.eta_share * median(scratch[:count]))
-            s_max[p], kept = clean(index, rules, found, d2, count, slot, eta[p], work)
-            for i in range(count):
-                slot[found[i]] = -1
-            n_kept[p] = kept
-            survivors = work[5][:kept]
-            code = _too_few(index, rules, survivors, kept, 2 * p + 1, seen_line, seen_survey)
-            if code >= 0:
-                verdict[p] = TOO_FEW_TRACKS_AFTER + code
-            elif count - kept > rules.max_removed * count:
-                verdict[p] = TOO_MUCH_REMOVED
-            else:
-                verdict[p] = _verdict(index, a[p], b[p], survivors, work[4], s_max[p], eta[p])
+    slot = np.full(index.east.size, np.int32(-1))
+    seen_line = np.full(index.n_lines, np.int64(-1))
+    seen_survey = np.full(index.n_surveys, np.int64(-1))
+    room = 4 * rules.cap
+    found, d2, scratch = np.empty(room, np.int32), np.empty(room), np.empty(room)
+    work = (
+        np.empty((rules.cap, NEAREST), np.int32), np.empty(rules.cap, np.int32),
+        np.empty(rules.cap, np.bool_), np.empty((3, rules.cap)), np.empty((3, rules.cap)),
+        np.empty(rules.cap, np.int32),
+    )  # fmt: skip
+    guess = rules.support_radius
+    for p in range(first, last):
+        count, guess, found, d2, scratch = gather(
+            index, rules, a[p], b[p], guess, found, d2, scratch
+        )
+        n_support[p] = count
+        code = _too_few(index, rules, found, count, 2 * p, seen_line, seen_survey)
+        if code >= 0:
+            verdict[p] = TOO_FEW_TRACKS + code
+            continue
+        for i in range(count):
+            slot[found[i]] = i
+            scratch[i] = index.thickness[found[i]]
+        eta[p] = max(rules.eta_floor, rules.eta_share * median(scratch[:count]))
+        s_max[p], kept = clean(index, rules, found, d2, count, slot, eta[p], work)
+        for i in range(count):
+            slot[found[i]] = -1
+        n_kept[p] = kept
+        survivors = work[5][:kept]
+        code = _too_few(index, rules, survivors, kept, 2 * p + 1, seen_line, seen_survey)
+        if code >= 0:
+            verdict[p] = TOO_FEW_TRACKS_AFTER + code
+        elif count - kept > rules.max_removed * count:
+            verdict[p] = TOO_MUCH_REMOVED
+        else:
+            verdict[p] = _verdict(index, a[p], b[p], survivors, work[4], s_max[p], eta[p])
 
 
 @njit(cache=True, nogil=True)

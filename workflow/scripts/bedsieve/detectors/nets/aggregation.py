@@ -18,7 +18,7 @@ from numba import njit
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from bedsieve.detectors.nets.kernel_threads import as_arrays, in_threads, nodes_a_part
+from bedsieve.detectors.nets.kernel_threads import as_arrays, in_threads
 from bedsieve.detectors.nets.vector_math import ONE, sigmoid
 
 _SLICE = 96  # channels that a thread takes at a time in the backward pass
@@ -77,7 +77,7 @@ def gated_means(
     out = torch.empty((sets, n, width))
     gates = weight.float().t(), bias.float()
     arrays = as_arrays(message.float(), neighbour, edge, *gates, out)
-    in_threads(_gated_sets, arrays, n, nodes_a_part(n), sets * neighbour.numel() * width)
+    in_threads(_gated_forward, arrays, n, sets * neighbour.numel() * width)
     return out
 
 
@@ -137,11 +137,7 @@ class _GatedMean(torch.autograd.Function):
         ctx: Any, message: Tensor, neighbour: Tensor, edge: Tensor, weight: Tensor, bias: Tensor
     ) -> Tensor:
         ctx.save_for_backward(message, neighbour, edge, weight, bias)
-        n, width = neighbour.shape[0], message.shape[1]
-        out = torch.empty((n, width))
-        arrays = as_arrays(message, neighbour, edge, weight.t(), bias, out)
-        in_threads(_gated_forward, arrays, n, nodes_a_part(n), neighbour.numel() * width)
-        return out
+        return gated_means(message[None], neighbour, edge, weight, bias)[0]
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -152,7 +148,7 @@ class _GatedMean(torch.autograd.Function):
             message, neighbour, edge, weight.t(), bias, grads[0], message_grad, gate_grad
         )
         width = message.shape[1]
-        in_threads(_gated_backward, arrays, width, _SLICE, neighbour.numel() * width)
+        in_threads(_gated_backward, arrays, width, neighbour.numel() * width, _SLICE)
         gates = gate_grad.float()
         return message_grad, None, None, gates[:2].t().contiguous(), gates[2]
 
@@ -165,7 +161,7 @@ class _PlainMean(torch.autograd.Function):
         n, width = neighbour.shape[0], message.shape[1]
         out = torch.empty((n, width))
         arrays = as_arrays(message, neighbour, out)
-        in_threads(_plain_forward, arrays, n, nodes_a_part(n), neighbour.numel() * width)
+        in_threads(_plain_forward, arrays, n, neighbour.numel() * width)
         return out
 
     @staticmethod
@@ -174,7 +170,7 @@ class _PlainMean(torch.autograd.Function):
         width = grads[0].shape[1]
         message_grad = torch.zeros((ctx.rows, width))
         arrays = as_arrays(neighbour, grads[0], message_grad)
-        in_threads(_plain_backward, arrays, width, _SLICE, neighbour.numel() * width)
+        in_threads(_plain_backward, arrays, width, neighbour.numel() * width, _SLICE)
         return message_grad, None
 
 
@@ -184,26 +180,6 @@ class _PlainMean(torch.autograd.Function):
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _gated_forward(message, neighbour, edge, weight, bias, out, first, last):  # type: ignore[no-untyped-def]
-    w0, w1 = weight[0], weight[1]
-    for i in range(first, last):
-        mean, count = out[i], 0
-        mean[:] = np.float32(0)
-        for s in range(neighbour.shape[1]):
-            j = neighbour[i, s]
-            if j < 0:
-                continue
-            count += 1
-            sent, e0, e1 = message[j], edge[i, s, 0], edge[i, s, 1]
-            for c in range(mean.size):
-                mean[c] += sent[c] * sigmoid(w0[c] * e0 + w1[c] * e1 + bias[c])
-        if count > 1:
-            share = ONE / np.float32(count)
-            for c in range(mean.size):
-                mean[c] *= share
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _gated_sets(message, neighbour, edge, weight, bias, out, first, last):  # type: ignore[no-untyped-def]
     w0, w1, gate = weight[0], weight[1], np.empty(bias.size, np.float32)
     for i in range(first, last):
         count = 0

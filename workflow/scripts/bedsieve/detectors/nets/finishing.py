@@ -3,7 +3,8 @@
 In: the neighbours' mean and the node's own part. Out: the new state. torch goes five times over memory for it
 and more often on the way back, and each time asks the system for fresh memory, which costs as much again; here a
 node's channels stay in the nearest cache. `finish` is for inference and writes over the mean, `add_and_finish`
-keeps the sum as well; `finish_training` knows its gradients and keeps two arrays for them. torch's own functions give the same numbers to 1e-6.
+keeps the sum as well; `finish_training` knows its gradients and keeps two arrays for them. torch's own functions
+give the same numbers to 1e-6.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import torch
 from numba import njit
 from torch import Tensor, nn
 
-from bedsieve.detectors.nets.kernel_threads import as_arrays, in_threads, nodes_a_part
+from bedsieve.detectors.nets.kernel_threads import as_arrays, in_threads
 from bedsieve.detectors.nets.vector_math import ONE, ZERO, gelu, gelu_slope
 from bedsieve.kernels import copy_into
 
@@ -109,7 +110,7 @@ class _Finish(torch.autograd.Function):
         back, sums = torch.empty(total.shape), torch.zeros((2, -(-n // _PART), width))
         arrays = as_arrays(total, gain, shift, kept, grads[0], back, sums)
         settings = (ctx.scale, ctx.epsilon)
-        in_threads(_backward, (*arrays, *settings), n, _PART, 16 * n * width)
+        in_threads(_backward, (*arrays, *settings), n, 16 * n * width, _PART)
         slopes = sums.sum(1, dtype=torch.float64).float()
         old = grads[0] if ctx.residual else None
         return back, back, slopes[0], slopes[1], old, None, None, None
@@ -122,7 +123,7 @@ def _run_forward(
     n, width = mean.shape
     arrays = as_arrays(mean, own, gain, shift, own if old is None else old, kept, out)
     settings = (scale, np.float32(epsilon), old is not None, out is not mean)
-    in_threads(_forward, (*arrays, *settings), n, nodes_a_part(n), 8 * n * width)
+    in_threads(_forward, (*arrays, *settings), n, 8 * n * width)
 
 
 # "reassoc" lets sums over channels be vector code; their order is then fixed by the compiler, not by the

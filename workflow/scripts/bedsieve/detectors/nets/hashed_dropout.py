@@ -12,7 +12,7 @@ import torch
 from numba import njit
 from torch import Tensor
 
-from bedsieve.detectors.nets.kernel_threads import in_threads, nodes_a_part
+from bedsieve.detectors.nets.kernel_threads import in_threads
 
 _WORD = 1 << 64
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -70,7 +70,7 @@ class HashedDropout:
             settings = (self._dropped - _LEVELS // 2, np.float32(self.scale))
             n, width = state.shape
             arrays = (state.numpy(), node.numpy().view(np.uint64))
-            in_threads(_drop, (*arrays, *settings), n, nodes_a_part(n), 2 * n * width)
+            in_threads(_drop, (*arrays, *settings), n, 2 * n * width)
             return state
         return state.mul_(self.kept(ids, state.shape[1], number, layer)).mul_(self.scale)
 

@@ -21,9 +21,9 @@ Own = TypeVar("Own")
 
 
 def in_threads(
-    kernel: Callable[..., None], arrays: tuple[Any, ...], n: int, step: int, work: int
+    kernel: Callable[..., None], arrays: tuple[Any, ...], n: int, work: int, step: int | None = None
 ) -> None:
-    """Run a kernel over [0, n) in parts of `step`; `work` says how many numbers it goes through."""
+    """`bedsieve.kernels.in_threads` on as many threads as torch was given."""
     kernels.in_threads(kernel, arrays, n, step, torch.get_num_threads(), work)
 
 
@@ -61,11 +61,6 @@ def side_by_side(
     finally:
         # A thread's number is also what later threads start from.
         torch.set_num_threads(threads)
-
-
-def nodes_a_part(n: int) -> int:
-    """Rows of one part: several parts a thread, so that none waits long for another."""
-    return max(1, -(-n // (4 * torch.get_num_threads())))
 
 
 def as_arrays(*tensors: Tensor) -> tuple[Any, ...]:
