@@ -48,6 +48,7 @@ def test_prune_keeps_what_is_made_by_name(project: Project) -> None:
     kept = [
         put_result(project, f"{here}/residuals.parquet", "sparker_residuals"),
         put_result(project, f"surveys/{names[0]}.scores/sparker.parquet", "sparker"),
+        put_result(project, f"scorecards/{names[0]}/scorecard.json", "sparker"),
         put_result(project, "products/survey_scorecards.tsv", "survey_scorecards"),
         put_result(project, "products/survey_kernels.tsv", "survey_scorecards"),
         put_result(project, f"{here}/scores/local_entropy.parquet", "local_entropy"),
@@ -58,6 +59,8 @@ def test_prune_keeps_what_is_made_by_name(project: Project) -> None:
     gone = [
         put_result(project, "surveys/RETIRED.parquet", "harmonise"),
         put_result(project, "surveys/RETIRED.scores/sparker.parquet", "sparker"),
+        put_result(project, "scorecards/RETIRED/sample.parquet", "sparker_sample"),
+        put_result(project, "scorecards/RETIRED/scorecard.json", "sparker"),
         put_result(project, "tiles/x900_y900/residuals.parquet", "sparker_residuals"),
         put_result(project, f"{here}/scores/gnn.parquet", "gnn", model),
         put_result(project, "products/gnn_training.tsv", "gnn_training", model),

@@ -15,7 +15,7 @@ from bedsieve.provenance.check import NOTE, Finding, Manifests
 from bedsieve.provenance.models import model_folder
 from bedsieve.provenance.record import manifest_path
 
-_FOLDERS = ("surveys", "tiles", "products", "report")
+_FOLDERS = ("surveys", "scorecards", "tiles", "products", "report")
 
 
 def find_orphans(
