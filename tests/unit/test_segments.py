@@ -1,8 +1,6 @@
-"""The segments detector: nodes, kriging from other lines, steps, the chain, runs and tables."""
+"""The parts of the segments detector: nodes, kriging from other lines, steps and the chain."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -28,74 +26,13 @@ from bedsieve.detectors.segments_nodes import (
     make_nodes,
     nearest_of_other_lines,
 )
-from bedsieve.detectors.segments_runs import CAUSES
 from bedsieve.detectors.segments_score import (
     resolution,
     survey_segments,
 )
 from bedsieve.detectors.segments_steps import displaced_runs, track_steps
-from bedsieve.detectors.segments_tile import score_tile_segments, window_segments
-from bedsieve.errors import BedsieveError
 from bedsieve.tile_names import SEGMENT_MARGIN
-
-NO_MISTIES = pl.DataFrame(schema={"point_id": pl.UInt64, "mistie_m": pl.Float64})
-
-
-def _ground(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return 1500 + 120 * np.sin(x / 2100) * np.cos(y / 2600) + 0.01 * x
-
-
-def _grid(seed: int = 0, side: float = 9000.0) -> pl.DataFrame:
-    """Two surveys: lines 600 m apart to the east (survey 1) and to the north (survey 2)."""
-    rng = np.random.default_rng(seed)
-    along = np.arange(0, side, 30.0)
-    parts = []
-    for survey in (1, 2):
-        for track, across in enumerate(np.arange(100.0, side, 600.0)):
-            here = np.full(len(along), across)
-            x, y = (along, here) if survey == 1 else (here, along)
-            parts.append(
-                pl.DataFrame(
-                    {
-                        "survey_no": np.full(len(x), survey, np.uint32),
-                        "track_id": np.full(len(x), track, np.int32),
-                        "row": track * len(x) + np.arange(len(x), dtype=np.uint32),
-                        "east": x,
-                        "north": y,
-                        "ice_thickness": _ground(x, y) + rng.normal(0, 3, len(x)),
-                    }
-                )
-            )
-    frame = pl.concat(parts)
-    survey_no, row = frame["survey_no"].cast(pl.UInt64), frame["row"].cast(pl.UInt64)
-    surface = pl.Series(
-        "surface_alt", 900 + 0.01 * frame["east"].to_numpy() + rng.normal(0, 0.4, frame.height)
-    )
-    return frame.with_columns(
-        (survey_no * 2**32 + row).alias("point_id"),
-        surface,
-        (surface - pl.col("ice_thickness")).alias("bed_elev"),
-        pl.lit(False).alias("bed_reconstructed"),
-        pl.col("row").cast(pl.UInt32),
-        pl.col("row").cast(pl.UInt32).alias("track_seq"),
-    )
-
-
-def _with_error(
-    frame: pl.DataFrame, survey: int, track: int, a: int, b: int, value: pl.Expr
-) -> pl.DataFrame:
-    """Points a … b - 1 of a track get another thickness."""
-    per = 300
-    rows = pl.col("row").is_between(track * per + a, track * per + b - 1)
-    chosen = (pl.col("survey_no") == survey) & rows
-    return frame.with_columns(
-        pl.when(chosen).then(value).otherwise("ice_thickness").alias("ice_thickness")
-    )
-
-
-def _score(frame: pl.DataFrame, survey: int = 1) -> tuple[pl.DataFrame, pl.DataFrame]:
-    evidence = cross_track_table(frame, frame.clear())
-    return survey_segments(frame.filter(pl.col("survey_no") == survey), evidence, NO_MISTIES)
+from tests.unit.segment_lines import NO_MISTIES, crossing_lines, ground, with_error
 
 
 def test_nodes_are_medians_of_a_line_in_a_cell_whatever_the_order() -> None:
@@ -138,10 +75,10 @@ def test_neighbours_are_the_nearest_of_other_lines_few_of_each() -> None:
 
 
 def test_other_lines_predict_the_ground_and_a_biased_line_does_not_mislead_them() -> None:
-    frame = _grid()
-    biased = _with_error(frame, 1, 7, 0, 300, pl.col("ice_thickness") + 150)
+    frame = crossing_lines()
+    biased = with_error(frame, 1, 7, 0, 300, pl.col("ice_thickness") + 150)
     table = biased.join(cross_track_table(biased, biased.clear()), on="point_id")
-    truth = _ground(table["east"].to_numpy(), table["north"].to_numpy())
+    truth = ground(table["east"].to_numpy(), table["north"].to_numpy())
     miss = np.abs(table["expected_m"].to_numpy() - truth)
     assert np.quantile(miss, 0.99) < 20
     own = ((table["survey_no"] == 1) & (table["track_id"] == 7)).to_numpy()
@@ -174,7 +111,7 @@ def test_kriging_of_two_lines_is_the_textbook_formula() -> None:
 
 
 def test_alone_there_is_nothing_to_expect() -> None:
-    frame = _grid().filter((pl.col("survey_no") == 1) & (pl.col("track_id") == 3))
+    frame = crossing_lines().filter((pl.col("survey_no") == 1) & (pl.col("track_id") == 3))
     table = cross_track_table(frame, frame.clear())
     assert table["expected_m"].null_count() == frame.height
     scores, runs = survey_segments(frame, table, NO_MISTIES)
@@ -278,159 +215,6 @@ def test_chunks_bound_memory_and_change_nothing() -> None:
     whole = _chain(noise + shift, 1500 + noise + shift, 5, 20_000)
     for chunk in (1, 37, 250):
         assert np.array_equal(_chain(noise + shift, 1500 + noise + shift, 5, chunk), whole)
-
-
-def test_a_biased_sector_is_found_with_its_ends_offset_and_name() -> None:
-    frame = _with_error(_grid(), 1, 5, 100, 180, pl.col("ice_thickness") + 110)
-    scores, runs = _score(frame)
-    assert runs.height == 1
-    run = runs.row(0, named=True)
-    assert (run["track_id"], run["cause"]) == (5, "biased sector")
-    assert (run["first_row"], run["last_row"]) == (5 * 300 + 100, 5 * 300 + 179)
-    assert run["offset_m"] == pytest.approx(110, abs=12)
-    assert run["length_m"] == pytest.approx(79 * 30)
-    flagged = scores.filter(pl.col("score") > 0.5)
-    assert flagged.height == 80
-    assert (flagged["run_id"] == run["run_id"]).all()
-    assert run["score"] > 0.8
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "value", "cause"),
-    [
-        (0, 300, pl.col("ice_thickness") - 90, "biased line"),
-        (50, 70, pl.col("ice_thickness") * 0.3048, "unit slip (feet)"),
-        (50, 90, pl.col("ice_thickness") * 0.6, "wrong layer"),
-        (50, 51, pl.col("ice_thickness") + 400, "spike"),
-        (50, 110, pl.lit(1511.25), "flat line"),
-    ],
-)
-def test_causes_have_names(a: int, b: int, value: pl.Expr, cause: str) -> None:
-    _, runs = _score(_with_error(_grid(), 1, 6, a, b, value))
-    assert cause in CAUSES
-    assert runs["cause"].to_list() == [cause]
-
-
-def test_columns_in_each_others_place_are_named() -> None:
-    frame = _grid()
-    there = (pl.col("survey_no") == 1) & pl.col("row").is_between(1830, 1860)
-    swapped = frame.with_columns(
-        pl.when(there).then("surface_alt").otherwise("ice_thickness").alias("ice_thickness"),
-        pl.when(there).then("ice_thickness").otherwise("surface_alt").alias("surface_alt"),
-    )
-    _, runs = _score(swapped)
-    assert runs["cause"].to_list() == ["swapped columns"]
-
-
-def test_good_lines_are_left_alone_and_short_ones_say_so() -> None:
-    frame = _grid(7)
-    frame = frame.filter(
-        (pl.col("survey_no") != 1) | (pl.col("track_id") != 4) | (pl.col("row") % 300 < 2)
-    )
-    scores, runs = _score(frame)
-    assert runs.height == 0
-    short = scores.filter(pl.col("code") == "short_track")
-    assert short.height == 2
-    assert short["score"].is_nan().all()
-    assert scores.filter(pl.col("code").is_null())["score"].max() < 0.5
-
-
-def test_scores_keep_the_order_of_the_survey() -> None:
-    frame = _with_error(_grid(), 1, 5, 100, 180, pl.col("ice_thickness") + 110)
-    evidence = cross_track_table(frame, frame.clear())
-    survey = frame.filter(pl.col("survey_no") == 1)
-    mixed = survey.sample(fraction=1.0, shuffle=True, seed=1)
-    plain, _ = survey_segments(survey, evidence, NO_MISTIES)
-    scores, _ = survey_segments(mixed, evidence, NO_MISTIES)
-    assert scores["point_id"].equals(mixed["point_id"])
-    assert scores.sort("point_id").equals(plain.sort("point_id"))
-
-
-def test_a_tile_sees_what_the_whole_sees() -> None:
-    frame = _with_error(_grid(side=12_000.0), 1, 5, 100, 180, pl.col("ice_thickness") + 110)
-    whole = cross_track_table(frame, frame.clear())
-    core = pl.col("east").is_between(4100, 5300) & pl.col("north").is_between(4300, 5650)
-    ring = pl.col("east").is_between(500, 8900) & pl.col("north").is_between(700, 9250)
-    part = cross_track_table(frame.filter(core), frame.filter(ring & ~core))
-    assert part.height > 100
-    assert part.equals(
-        whole.join(
-            part.select("point_id"), on="point_id", how="right", maintain_order="right"
-        ).select(part.columns)
-    )
-
-
-def _files(folder: Path, frame: pl.DataFrame, inside: pl.Expr) -> list[Path]:
-    """A tile's points, its halo and some crossovers, written."""
-    one, two = 2**32 + 1500 + 120, 2 * 2**32 + 5
-    crossovers = pl.DataFrame(
-        {
-            "point_id_a": [one, one + 1, one + 2, 2**32 + 3],
-            "point_id_b": [two, two, one + 9, two],
-            "mistie": [108.0, 114.0, 1.0, 2.0],
-            "self_crossing": [False, False, True, False],
-            "kind": ["crossing"] * 4,
-        },
-        schema_overrides={"point_id_a": pl.UInt64, "point_id_b": pl.UInt64},
-    )
-    paths = [folder / f"{name}.parquet" for name in ("points", "halo", "crossovers")]
-    for table, path in zip(
-        (frame.filter(inside), frame.filter(~inside), crossovers), paths, strict=True
-    ):
-        table.write_parquet(path)
-    return paths
-
-
-def test_files_in_and_out_with_crossovers(tmp_path: Path) -> None:
-    frame = _with_error(_grid(), 1, 5, 100, 180, pl.col("ice_thickness") + 110)
-    paths = _files(tmp_path, frame, pl.lit(True))
-    out = (tmp_path / "scores.parquet", tmp_path / "runs.parquet")
-    with pytest.raises(
-        BedsieveError, match="12500 m wide, but the segments detector needs 12600 m"
-    ):
-        score_tile_segments(*paths, *out, tile="x0_y0", tile_size=9000.0, halo_width=12_500)
-    score_tile_segments(*paths, *out, tile="x0_y0", tile_size=9000.0, halo_width=12_600)
-    scores, runs = map(pl.read_parquet, out)
-    assert scores.columns[:3] == ["point_id", "score", "code"]
-    assert scores.schema["score"] == pl.Float32
-    assert scores["point_id"].equals(frame["point_id"])
-    assert runs["survey_no"].to_list() == [1]
-    assert runs["crossovers"].to_list() == [2]
-    assert runs["crossover_mistie_m"].to_list() == [111.0]
-
-
-def test_a_tile_without_points_has_tables_with_the_same_columns(tmp_path: Path) -> None:
-    paths = _files(tmp_path, _grid(), pl.lit(True))
-    tables = []
-    for name, limit in (("full", 1e9), ("empty", -1e9)):
-        for path in paths[:2]:
-            frame = pl.read_parquet(path)
-            frame.filter(pl.col("east") < limit).write_parquet(path)
-        out = (tmp_path / f"{name}_scores", tmp_path / f"{name}_runs")
-        score_tile_segments(*paths, *out, tile="x0_y0", tile_size=9000.0, halo_width=12_600)
-        tables.append([pl.read_parquet(path) for path in out])
-    for full, empty in zip(*tables, strict=True):
-        assert empty.height == 0
-        assert empty.schema == full.schema
-
-
-def test_a_run_across_the_border_is_seen_by_the_tiles_on_both_sides(tmp_path: Path) -> None:
-    frame = _with_error(_grid(), 1, 5, 100, 180, pl.col("ice_thickness") + 110)
-    crossovers = pl.read_parquet(_files(tmp_path, frame, pl.lit(True))[2])
-    whole, _ = window_segments(frame, frame.clear(), crossovers)
-    bad = frame.filter((pl.col("survey_no") == 1) & pl.col("row").is_between(1600, 1679))
-    for side, tile in (("west", "x0_y0"), ("east", "x1_y0")):
-        inside = (pl.col("east") < 4500) if side == "west" else (pl.col("east") >= 4500)
-        (tmp_path / side).mkdir()
-        paths = _files(tmp_path / side, frame, inside)
-        out = (tmp_path / side / "scores", tmp_path / side / "runs")
-        score_tile_segments(*paths, *out, tile=tile, tile_size=4500.0, halo_width=12_600)
-        scores = pl.read_parquet(out[0]).join(bad, on="point_id", how="semi")
-        assert scores.height > 20
-        assert (scores["score"] > 0.8).all()
-        same = scores.join(whole, on="point_id")
-        # The window holds all that there is, so the tile sees what the whole sees.
-        assert np.allclose(same["score"], same["score_right"], atol=1e-6)
 
 
 def test_resolution_is_read_off_the_values() -> None:
