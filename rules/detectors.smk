@@ -238,7 +238,7 @@ rule local_entropy:
     resources:
         **GPU,
         mem_mb=tile_mb(500, base=2500),
-        runtime=tile_minutes(1_500 if GPU else 850),
+        runtime=tile_minutes(1_500 if GPU else 980),
     params:
         code=code("local_entropy.py", TORCH),
         device=DEVICE,

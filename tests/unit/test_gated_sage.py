@@ -11,7 +11,6 @@ from bedsieve.detectors.nets import aggregation
 from bedsieve.detectors.nets.aggregation import (
     gated_mean,
     gated_mean_torch,
-    gated_means,
     plain_mean,
     plain_mean_torch,
 )
@@ -162,20 +161,10 @@ def test_threads_do_not_change_a_bit(monkeypatch: pytest.MonkeyPatch) -> None:
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
 
 
-@pytest.mark.parametrize("threads", [1, 3])
-@pytest.mark.parametrize("sets", [1, 3])
-def test_several_sets_of_messages_have_the_bits_of_each(
-    sets: int, threads: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(kernels, "SMALL", 1)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    draw = torch.Generator().manual_seed(4)
-    message = torch.randn(sets, 30, 50, generator=draw)
-    neighbour = torch.randint(-1, 30, (20, 4), generator=draw, dtype=torch.int32)
-    neighbour[3] = -1
-    edge = torch.randn(20, 4, 2, generator=draw)
-    gate = torch.randn(50, 2, generator=draw), torch.randn(50, generator=draw)
-    got = gated_means(message, neighbour, edge, *gate)
-    for each, mean in zip(message, got, strict=True):
-        assert torch.equal(mean, gated_mean(each, neighbour, edge, *gate))
-    assert (got[:, 3] == 0).all()
+def test_the_way_into_the_head_is_one_linear_map() -> None:
+    torch.manual_seed(0)
+    net, states = GatedSage(widths=(24, 24, 12), latent=12, head=6), torch.randn(50, 60)
+    weight, bias = net.readout()
+    assert weight.shape == (6, 60)
+    with torch.no_grad():
+        torch.testing.assert_close(states @ weight.t() + bias, net.head[0](net.jump(states)))

@@ -15,6 +15,7 @@ from bedsieve.errors import ConfigError
 
 FOLD_KINDS = ("regions", "blocks", "surveys")
 DEVICES = ("auto", "cpu", "gpu")
+PRECISIONS = ("auto", "float32", "bfloat16")
 TUNABLE = (
     "learning_rate",
     "weight_decay",
@@ -134,11 +135,10 @@ class GnnSettings(Settings):
             raise ConfigError(
                 f"gnn: device '{self.device}' is unknown. Known: {', '.join(DEVICES)}."
             )
-        if self.precision not in ("auto", "float32", "bfloat16"):
+        if self.precision not in PRECISIONS:
             raise ConfigError(
-                f"gnn: precision '{self.precision}' is unknown. Known: auto, float32, bfloat16."
+                f"gnn: precision '{self.precision}' is unknown. Known: {', '.join(PRECISIONS)}."
             )
-
         for letter, values in self.per_fold.items():
             strange = sorted(set(values) - set(TUNABLE))
             if strange:

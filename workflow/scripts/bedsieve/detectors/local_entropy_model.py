@@ -69,7 +69,7 @@ class LocalEntropyModel:
 
     def passes(self, fold: int) -> FoldPasses:
         """A fold's network, to be asked with dropout."""
-        return FoldPasses(self.gnn, fold, self.settings.passes, self.seed)
+        return FoldPasses(self.gnn, fold, self.settings, self.seed)
 
 
 def reference_name(letter: str) -> str:

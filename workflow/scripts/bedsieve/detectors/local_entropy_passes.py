@@ -17,6 +17,7 @@ from bedsieve.detectors.local_entropy import Doubles, PassMean
 from bedsieve.errors import ConfigError
 
 if TYPE_CHECKING:
+    from bedsieve.detectors.local_entropy_settings import LocalEntropySettings
     from bedsieve.detectors.nets.gated_sage import GatedSage
     from bedsieve.detectors.nets.hashed_dropout import HashedDropout
     from bedsieve.detectors.nets.sampling import Graph
@@ -56,7 +57,8 @@ class FoldPasses:
     model : GnnModel
         Trained.
     fold : int
-    passes : int
+    settings : LocalEntropySettings
+        How many passes, and their precision.
     seed : int
         Of the masks.
 
@@ -66,7 +68,9 @@ class FoldPasses:
         If the network was trained without dropout.
     """
 
-    def __init__(self, model: GnnModel, fold: int, passes: int, seed: int) -> None:
+    def __init__(
+        self, model: GnnModel, fold: int, settings: LocalEntropySettings, seed: int
+    ) -> None:
         from bedsieve.detectors.nets.hashed_dropout import HashedDropout
 
         rate = model.settings.of_fold(model.folds.name(fold)).dropout
@@ -76,7 +80,7 @@ class FoldPasses:
                 "this model version is 0. Train another version with dropout, or leave local_entropy "
                 "out of the ensemble's members."
             )
-        self.model, self.passes = model, passes
+        self.model, self.settings = model, settings
         self._net: GatedSage = model.network(fold)
         self._dropout: HashedDropout = HashedDropout(rate, seed)
         self._temperature = float(model.temperature[fold])
@@ -114,13 +118,13 @@ class FoldPasses:
             rows,
             point_id,
             self._dropout,
-            passes=self.passes,
+            passes=self.settings.passes,
             block=block,
             device=device,
-            precision=precision,
+            precision=precision if self.settings.precision == "auto" else self.settings.precision,
         )
         mean = PassMean()
-        for number in range(self.passes):
+        for number in range(self.settings.passes):
             mean.add(_both(logits[:, number] / self._temperature))
         return Measured(
             latent, logit, mean.probability[:, 1], mean.entropy, mean.mutual_information

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from bedsieve.detectors.gnn_settings import PRECISIONS
 from bedsieve.detectors.settings import Settings
 from bedsieve.errors import ConfigError
 
@@ -36,6 +37,9 @@ class LocalEntropySettings(Settings):
     reach_quantile : float
         A neighbour is in reach within this quantile of the training points' own distance to the last
         of their neighbours (ours).
+    precision : str
+        Of the passes: ``"float32"``, ``"bfloat16"`` (half the bits, whose rounding is small beside what
+        dropout does), or ``"auto"``, as the graph network has it.
     """
 
     detector: ClassVar[str] = "local_entropy"
@@ -48,10 +52,15 @@ class LocalEntropySettings(Settings):
     shrink: bool = False
     strength: float = 2.0
     reach_quantile: float = 0.9
+    precision: str = "auto"
 
     def __post_init__(self) -> None:
         if self.neighbours < 2 or self.reference <= self.neighbours:
             raise ConfigError(
                 f"local_entropy: neighbours must be 2 or more and reference more than that, not "
                 f"{self.neighbours} and {self.reference}."
+            )
+        if self.precision not in PRECISIONS:
+            raise ConfigError(
+                f"local_entropy: precision '{self.precision}' is unknown. Known: {', '.join(PRECISIONS)}."
             )

@@ -131,7 +131,7 @@ class _References:
             letter = self.gnn.folds.name(fold)
             unseen = self.gnn.folds.name(self.gnn.folds.scored_by(fold))
             asked = _chosen(seeds.filter(pl.col("region") != unseen), self.settings, self.seed)
-            passes = FoldPasses(self.gnn, fold, self.settings.passes, self.seed)
+            passes = FoldPasses(self.gnn, fold, self.settings, self.seed)
             known, measured = _over_tiles(self.gnn, passes, tiles, asked, letter)
             label = known["group"].to_numpy()
             train = (known["use"] == "train").to_numpy()

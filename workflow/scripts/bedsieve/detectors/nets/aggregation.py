@@ -61,26 +61,6 @@ def gated_mean(
     return _in_pieces(gated_mean_torch, message, neighbour, edge, weight, bias)
 
 
-def gated_means(
-    message: Tensor, neighbour: Tensor, edge: Tensor, weight: Tensor, bias: Tensor
-) -> Tensor:
-    """`gated_mean` of several sets of messages on the CPU, bit by bit, with each gate worked out once.
-
-    Parameters
-    ----------
-    message : tensor (sets, m, c)
-        Gradients are not kept; the outcome is float32 (sets, n, c).
-    neighbour, edge, weight, bias
-        As in `gated_mean`.
-    """
-    (sets, _, width), n = message.shape, neighbour.shape[0]
-    out = torch.empty((sets, n, width))
-    gates = weight.float().t(), bias.float()
-    arrays = as_arrays(message.float(), neighbour, edge, *gates, out)
-    in_threads(_gated_forward, arrays, n, sets * neighbour.numel() * width)
-    return out
-
-
 def plain_mean(message: Tensor, neighbour: Tensor) -> Tensor:
     """Mean over neighbours j of message_j; 0 for a node without neighbours.
 
@@ -137,7 +117,11 @@ class _GatedMean(torch.autograd.Function):
         ctx: Any, message: Tensor, neighbour: Tensor, edge: Tensor, weight: Tensor, bias: Tensor
     ) -> Tensor:
         ctx.save_for_backward(message, neighbour, edge, weight, bias)
-        return gated_means(message[None], neighbour, edge, weight, bias)[0]
+        n, width = neighbour.shape[0], message.shape[1]
+        out = torch.empty((n, width))
+        arrays = as_arrays(message, neighbour, edge, weight.t(), bias, out)
+        in_threads(_gated_forward, arrays, n, neighbour.numel() * width)
+        return out
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -180,29 +164,22 @@ class _PlainMean(torch.autograd.Function):
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _gated_forward(message, neighbour, edge, weight, bias, out, first, last):  # type: ignore[no-untyped-def]
-    w0, w1, gate = weight[0], weight[1], np.empty(bias.size, np.float32)
+    w0, w1 = weight[0], weight[1]
     for i in range(first, last):
-        count = 0
-        for p in range(out.shape[0]):
-            out[p, i] = np.float32(0)
+        mean, count = out[i], 0
+        mean[:] = np.float32(0)
         for s in range(neighbour.shape[1]):
             j = neighbour[i, s]
             if j < 0:
                 continue
             count += 1
-            e0, e1 = edge[i, s, 0], edge[i, s, 1]
-            for c in range(gate.size):
-                gate[c] = sigmoid(w0[c] * e0 + w1[c] * e1 + bias[c])
-            for p in range(out.shape[0]):
-                mean, sent = out[p, i], message[p, j]
-                for c in range(gate.size):
-                    mean[c] += sent[c] * gate[c]
+            sent, e0, e1 = message[j], edge[i, s, 0], edge[i, s, 1]
+            for c in range(mean.size):
+                mean[c] += sent[c] * sigmoid(w0[c] * e0 + w1[c] * e1 + bias[c])
         if count > 1:
             share = ONE / np.float32(count)
-            for p in range(out.shape[0]):
-                mean = out[p, i]
-                for c in range(gate.size):
-                    mean[c] *= share
+            for c in range(mean.size):
+                mean[c] *= share
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})

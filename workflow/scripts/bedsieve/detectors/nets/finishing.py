@@ -128,11 +128,11 @@ def _run_forward(
 
 # "reassoc" lets sums over channels be vector code; their order is then fixed by the compiler, not by the
 # number of threads.
-_FAST = {"contract", "reassoc", "nsz"}
+FAST = {"contract", "reassoc", "nsz"}
 
 
 @njit(inline="always")
-def _centre(state, epsilon):  # type: ignore[no-untyped-def]
+def centre(state, epsilon):  # type: ignore[no-untyped-def]
     """Mean of a node's channels and one by their standard deviation."""
     share, total, spread = ONE / np.float32(state.size), ZERO, ZERO
     for c in range(state.size):
@@ -144,7 +144,7 @@ def _centre(state, epsilon):  # type: ignore[no-untyped-def]
     return middle, ONE / np.sqrt(spread * share + epsilon)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
 def _forward(  # type: ignore[no-untyped-def]
     mean, own, gain, shift, residual, kept, out, scale, epsilon, is_residual, is_apart, first, last
 ):
@@ -153,7 +153,7 @@ def _forward(  # type: ignore[no-untyped-def]
         state, mine, new = mean[i], own[i], out[i]
         for c in range(state.size):
             state[c] += mine[c]
-        middle, steep = _centre(state, epsilon)
+        middle, steep = centre(state, epsilon)
         # The arithmetic works on one array only: on two that may be the same it would not become vector code.
         if is_apart:
             copy_into(new, state)
@@ -169,14 +169,14 @@ def _forward(  # type: ignore[no-untyped-def]
                 new[c] += before[c]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
 def _backward(total, gain, shift, kept, grad, back, sums, scale, epsilon, first, last):  # type: ignore[no-untyped-def]
     part, drops = first // _PART, kept.shape[0] > 0
     of_gain, of_shift = sums[0, part], sums[1, part]
     share = ONE / np.float32(gain.size)
     for i in range(first, last):
         state, down, up = total[i], back[i], grad[i]
-        middle, steep = _centre(state, epsilon)
+        middle, steep = centre(state, epsilon)
         for c in range(down.size):
             down[c] = up[c] * gelu_slope((state[c] - middle) * steep * gain[c] + shift[c])
         if drops:

@@ -15,7 +15,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from bedsieve.detectors.nets.aggregation import gated_mean, gated_means, plain_mean
+from bedsieve.detectors.nets.aggregation import gated_mean, plain_mean
 from bedsieve.detectors.nets.finishing import finish, finish_training
 from bedsieve.detectors.nets.sampling import Block
 
@@ -79,15 +79,6 @@ class GatedSageLayer(nn.Module):
         if mean.device.type == "cpu" and not torch.is_grad_enabled():
             return finish(mean.float(), own.float(), self.norm, None)
         return nn.functional.gelu(self.norm(mean.add_(own)))
-
-    def means(self, messages: Tensor, neighbour: Tensor, edge: Tensor) -> Tensor:
-        """`mean` of several states of one graph, shape (states, n, outputs); gradients are not kept.
-
-        `messages` is (states, m, …); what a gate lets through is the same for all of them.
-        """
-        if self.gate is not None and messages.device.type == "cpu":
-            return gated_means(messages, neighbour, edge, self.gate.weight, self.gate.bias)
-        return torch.stack([self.mean(each, neighbour, edge) for each in messages])
 
     def mean(self, messages: Tensor, neighbour: Tensor, edge: Tensor) -> Tensor:
         """Mean of the neighbours' messages, shape (n, outputs); arguments as in `update`."""
@@ -172,6 +163,13 @@ class GatedSage(nn.Module):
             states.append(h[:seeds])
         out: Tensor = self.jump(torch.cat(states, 1))
         return out
+
+    def readout(self) -> tuple[Tensor, Tensor]:
+        """The way from all layers' states into the head as one linear map: weight (head, sum of widths), bias."""
+        into = cast(nn.Linear, self.head[0])
+        weight, bias = into.weight.double(), into.bias.double()
+        whole = weight @ self.jump.weight.double(), weight @ self.jump.bias.double() + bias
+        return whole[0].float(), whole[1].float()
 
     def forward(self, x: Tensor, block: Block) -> Tensor:
         """Logit of each seed of the block, shape (seeds,); see `embed`."""

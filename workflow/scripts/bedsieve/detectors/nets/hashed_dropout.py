@@ -8,11 +8,10 @@ of another tile drops the same channels in the same pass, on a CPU as on a GPU.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from numba import njit
 from torch import Tensor
-
-from bedsieve.detectors.nets.kernel_threads import in_threads
 
 _WORD = 1 << 64
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -38,6 +37,7 @@ class HashedDropout:
         self._dropped = round(rate * _LEVELS)
         self._seed = seed
         self.scale = _LEVELS / (_LEVELS - self._dropped)
+        self.fewest = self._dropped - _LEVELS // 2
 
     def kept(self, ids: Tensor, width: int, number: int, layer: int) -> Tensor:
         """Which channels stay.
@@ -58,21 +58,13 @@ class HashedDropout:
         node = _mixed_tensor(ids + _signed(self._key(number, layer)))
         group = torch.arange(1, -(-width // 4) + 1, device=ids.device) * _signed(_GOLDEN)
         bits = _mixed_tensor(node[:, None] + group).view(torch.int16)[:, :width]
-        return bits >= self._dropped - _LEVELS // 2
+        return bits >= self.fewest
 
-    def apply_(self, state: Tensor, ids: Tensor, number: int, layer: int) -> Tensor:
-        """Drop channels of `state` (n, width) in place and scale the others up; see `kept`.
-
-        On a CPU `state` is float32 and contiguous, and asks for no gradients.
-        """
-        if state.device.type == "cpu":
-            node = _mixed_tensor(ids + _signed(self._key(number, layer)))
-            settings = (self._dropped - _LEVELS // 2, np.float32(self.scale))
-            n, width = state.shape
-            arrays = (state.numpy(), node.numpy().view(np.uint64))
-            in_threads(_drop, (*arrays, *settings), n, 2 * n * width)
-            return state
-        return state.mul_(self.kept(ids, state.shape[1], number, layer)).mul_(self.scale)
+    def keys(self, ids: Tensor, passes: range, layer: int) -> npt.NDArray[np.uint64]:
+        """What `fill_bits` takes of each node in each pass of a layer, (passes, n); `ids` on the CPU."""
+        keys = [_signed(self._key(number, layer)) for number in passes]
+        mixed = _mixed_tensor(ids + torch.tensor(keys, dtype=torch.int64)[:, None])
+        return np.asarray(mixed.numpy().view(np.uint64))
 
     def _key(self, number: int, layer: int) -> int:
         return _mixed(_mixed(_mixed(self._seed) + number) + layer)
@@ -97,18 +89,11 @@ def _mixed_tensor(z: Tensor) -> Tensor:
     return z ^ ((z >> 31) & ((1 << 33) - 1))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _drop(state, node, fewest, scale, first, last):  # type: ignore[no-untyped-def]
-    """`HashedDropout.kept` and the product in one go, a node's bits at a time."""
-    width = state.shape[1]
-    words = np.empty((width + 3) // 4, np.uint64)
-    bits = words.view(np.int16)
-    for i in range(first, last):
-        for g in range(words.size):
-            z = node[i] + np.uint64(g + 1) * np.uint64(_GOLDEN)
-            z = (z ^ (z >> np.uint64(30))) * np.uint64(_FIRST)
-            z = (z ^ (z >> np.uint64(27))) * np.uint64(_SECOND)
-            words[g] = z ^ (z >> np.uint64(31))
-        row = state[i]
-        for c in range(width):
-            row[c] *= scale if bits[c] >= fewest else np.float32(0)
+@njit(inline="always")
+def fill_bits(words, key):  # type: ignore[no-untyped-def]
+    """A node's bits of one pass and layer, 16 a channel."""
+    for g in range(words.size):
+        z = key + np.uint64(g + 1) * np.uint64(_GOLDEN)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(_FIRST)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(_SECOND)
+        words[g] = z ^ (z >> np.uint64(31))

@@ -70,12 +70,16 @@ def infer(
     logit = np.empty(len(rows), np.float32)
     state = np.empty((len(rows) if embedding else 0, net.jump.out_features), np.float32)
 
+    with torch.no_grad():
+        into = (net.jump.weight, net.jump.bias) if embedding else net.readout()
+    head = net.head if embedding else net.head[1:]
+
     def score(start: int, sampler: NeighbourSampler) -> None:
         part = slice(start, start + block)
         with torch.inference_mode(), autocast(target, precision):
             near = sampler.block(rows[part], everyone, key=0, edges=net.gated)
-            latent = block_state(net, sampler.features(near, target), near)
-            logit[part] = net.head(latent).squeeze(1).float().cpu().numpy()
+            latent = block_state(net, sampler.features(near, target), near, *into)
+            logit[part] = head(latent).squeeze(1).float().cpu().numpy()
             if embedding:
                 state[part] = latent.float().cpu().numpy()
 
@@ -91,8 +95,8 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
-def block_state(net: GatedSage, x: Tensor, block: Block) -> Tensor:
-    """Jumping-knowledge state of a block's seeds, as `GatedSage.embed` in evaluation, in less memory.
+def block_state(net: GatedSage, x: Tensor, block: Block, weight: Tensor, bias: Tensor) -> Tensor:
+    """A linear map of all layers' states of a block's seeds; in less memory than `GatedSage.embed`.
 
     Parameters
     ----------
@@ -100,10 +104,16 @@ def block_state(net: GatedSage, x: Tensor, block: Block) -> Tensor:
         In evaluation mode, gradients off.
     x : float32 tensor (block.nodes.size, inputs)
     block : Block
+    weight, bias : float32 tensor (width, sum of the layers' widths), (width,)
+        That of `net.jump` for the jumping-knowledge state, or `net.readout()`.
+
+    Returns
+    -------
+    tensor (seeds, width)
     """
     neighbour, edge = block.tensors(x.device)
     seeds, depth_of = block.bounds[0], len(net.layers)
-    latent = net.jump.bias.float().repeat(seeds, 1)
+    latent = bias.float().repeat(seeds, 1)
     first, h = 0, x
     for depth, layer in enumerate(net.stack):
         n, width = block.bounds[depth_of - 1 - depth], layer.own.out_features
@@ -111,7 +121,7 @@ def block_state(net: GatedSage, x: Tensor, block: Block) -> Tensor:
         # An ungated layer may hand on the states themselves, which must then stay as they are.
         in_place = layer.residual and messages is not h
         out = h if in_place else h.new_empty((n if depth < depth_of - 1 else 0, width))
-        jump = net.jump.weight[:, first : first + width]
+        jump = weight[:, first : first + width]
         for start in range(0, n, CHUNK[x.device.type]):
             rows = slice(start, min(start + CHUNK[x.device.type], n))
             new = layer.update(h[rows], messages, neighbour[rows], edge[rows])

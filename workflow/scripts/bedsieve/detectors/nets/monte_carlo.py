@@ -2,25 +2,28 @@
 
 In: a network, a graph, the rows wanted and every node's point id. Out: a logit a row and pass. Blocks are
 those of `inference`: the rows and everything within the network's hops, so that the first layer's
-outcome, which dropout has not touched yet, is worked out once for all passes, and what an edge's gate lets
-through once for `TOGETHER` of them.
+outcome, which dropout has not touched yet, is worked out once for all passes. On a CPU several passes go through
+the layers side by side, what an edge's gate lets through is worked out once for them, and each thread keeps its memory.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from bedsieve.detectors.nets.dropped_layers import drop_first, drop_layer
 from bedsieve.detectors.nets.gated_sage import GatedSage, GatedSageLayer
 from bedsieve.detectors.nets.hashed_dropout import HashedDropout
-from bedsieve.detectors.nets.inference import CHUNK, add_product, autocast
+from bedsieve.detectors.nets.inference import autocast
 from bedsieve.detectors.nets.kernel_threads import side_by_side
 from bedsieve.detectors.nets.sampling import Block, Graph, NeighbourSampler
 
-TOGETHER = 5
-"""Passes that go through the layers side by side: more would save little of the gates and take more memory."""
+SIDE_BY_SIDE = 20
+"""Passes that go through the layers together on a CPU, times the bytes of a number."""
 
 
 def infer_passes(
@@ -50,9 +53,9 @@ def infer_passes(
     dropout : HashedDropout
     passes : int
     block : int
-        Rows worked on together, at about 30 kB each at the study's widths; on a CPU a block a thread.
+        Rows worked on together, at about 40 kB each at the study's widths; on a CPU a block a thread.
     device, precision : str
-        As in `inference.infer`.
+        As in `inference.infer`; with ``"bfloat16"`` a CPU keeps the states in half the bits, too.
 
     Returns
     -------
@@ -68,60 +71,121 @@ def infer_passes(
     everyone = (graph.neighbour.shape[1],) * len(net.layers)
     logit = np.empty((len(rows), passes), np.float32)
 
-    def score(start: int, sampler: NeighbourSampler) -> None:
-        part = slice(start, start + block)
-        with torch.inference_mode(), autocast(target, precision):
+    def score(start: int, own: tuple[NeighbourSampler, Room]) -> None:
+        part, (sampler, room) = slice(start, start + block), own
+        with torch.inference_mode():
             near = sampler.block(rows[part], everyone, key=0)
             ids = torch.from_numpy(point_id[near.nodes].view(np.int64)).to(target)
-            found = _block_logits(net, sampler.features(near, target), near, ids, dropout, passes)
+            asked = net, sampler.features(near, target), near, ids, dropout, passes
+            if target.type == "cpu":
+                found = logits_on_cpu(*asked, getattr(torch, precision), room)
+            else:
+                with autocast(target, precision):
+                    found = logits_by_torch(*asked)
             logit[part] = found.cpu().numpy()
 
     starts = range(0, len(rows), block)
-    side_by_side(score, starts, lambda: NeighbourSampler(graph), target.type)
+    side_by_side(score, starts, lambda: (NeighbourSampler(graph), Room()), target.type)
     return logit
 
 
-def _block_logits(
+def logits_by_torch(
     net: GatedSage, x: Tensor, block: Block, ids: Tensor, dropout: HashedDropout, passes: int
 ) -> Tensor:
-    """Logits of a block's seeds, shape (seeds, passes)."""
+    """Logits of a block's seeds on any device, a pass at a time.
+
+    Parameters
+    ----------
+    net : GatedSage
+    x : float32 tensor (nodes, inputs)
+    block : Block
+    ids : int64 tensor (nodes,)
+        Bits of the point ids.
+    dropout : HashedDropout
+    passes : int
+
+    Returns
+    -------
+    float32 tensor (seeds, passes)
+    """
     neighbour, edge = block.tensors(x.device)
     seeds, layers = block.bounds[0], net.stack
-    size = [block.bounds[len(layers) - 1 - depth] for depth in range(len(layers))]
-    before = _activations(layers[0], x[None], neighbour[: size[0]], edge[: size[0]])
+    size = [*reversed(block.bounds[:-1])]
+    before = _activation(layers[0], x, neighbour[: size[0]], edge[: size[0]])
     found = x.new_empty((seeds, passes))
-    for first in range(0, passes, TOGETHER):
-        numbers = range(first, min(first + TOGETHER, passes))
-        h, state = x.expand(len(numbers), -1, -1), before.repeat(len(numbers), 1, 1)
-        latent, place = net.jump.bias.float().repeat(len(numbers), seeds, 1), 0
+    for number in range(passes):
+        h, state, states = x, before, []
         for depth, layer in enumerate(layers):
-            near = slice(size[depth])
+            n = size[depth]
             if depth > 0:
-                state = _activations(layer, h, neighbour[near], edge[near])
-            for each, number in zip(state, numbers, strict=True):
-                dropout.apply_(each, ids[near], number, depth)
-            h = state.add_(h[:, near]) if layer.residual else state
-            jump = net.jump.weight[:, place : place + h.shape[2]]
-            for total, each in zip(latent, h, strict=True):
-                add_product(total, each[:seeds], jump)
-            place += h.shape[2]
-        found[:, first : numbers.stop] = net.head(latent).squeeze(2).float().t()
+                state = _activation(layer, h, neighbour[:n], edge[:n])
+            kept = dropout.kept(ids[:n], state.shape[1], number, depth)
+            state = state * kept * dropout.scale
+            h = state.add_(h[:n]) if layer.residual else state
+            states.append(h[:seeds])
+        found[:, number] = net.head(net.jump(torch.cat(states, 1))).squeeze(1).float()
     return found
 
 
-def _activations(layer: GatedSageLayer, h: Tensor, neighbour: Tensor, edge: Tensor) -> Tensor:
-    """`GatedSageLayer.activation` of the first nodes in each of several states, some thousand at a time.
+class Room:
+    """Memory of one thread, asked of the system once instead of for every block."""
 
-    `h` is (states, m, …); the outcome is (states, n, outputs).
-    """
-    messages, n = layer.messages(h), neighbour.shape[0]
-    if h.device.type == "cpu":
-        messages = messages.float()  # once, not for every chunk, where autocast made them shorter
-    out = h.new_empty((len(h), n, layer.own.out_features))
-    step = CHUNK[h.device.type] // len(h)
-    for start in range(0, n, step):
-        rows = slice(start, min(start + step, n))
-        means = layer.means(messages, neighbour[rows], edge[rows])
-        for new, old, mean in zip(out, h, means, strict=True):
-            new[rows] = layer.activation(old[rows], mean)
-    return out
+    def __init__(self) -> None:
+        self._kept: dict[str, Tensor] = {}
+
+    def tensor(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """What lies under a name, with whatever it holds; it grows where it is too small."""
+        size, kept = math.prod(shape), self._kept.get(name)
+        if kept is None or kept.numel() < size:
+            kept = self._kept[name] = torch.empty(size + size // 8, dtype=dtype)
+        return kept[:size].view(shape)
+
+
+def logits_on_cpu(
+    net: GatedSage,
+    x: Tensor,
+    block: Block,
+    ids: Tensor,
+    dropout: HashedDropout,
+    passes: int,
+    dtype: torch.dtype,
+    room: Room,
+) -> Tensor:
+    """`logits_by_torch` in less time: each layer in one go, states kept and multiplied in `dtype`."""
+    neighbour, edge = block.tensors(x.device)
+    seeds, layers = block.bounds[0], net.stack
+    size = [*reversed(block.bounds[:-1])]
+    first = layers[0]
+    before = _activation(first, x, neighbour[: size[0]], edge[: size[0]])
+    old = x if first.residual else None
+    readout, bias = net.readout()
+    into = readout.to(dtype).t()
+    found = x.new_empty((passes, seeds))
+    together = SIDE_BY_SIDE // dtype.itemsize
+    for start in range(0, passes, together):
+        numbers = range(start, min(start + together, passes))
+        states = room.tensor("states", (len(numbers), size[0], readout.shape[1]), dtype)
+        drop_first(before, old, states, dropout.keys(ids, numbers, 0), dropout)
+        end = before.shape[1]
+        for depth, layer in enumerate(layers[1:], 1):
+            m, n, width = size[depth - 1], size[depth], layer.own.out_features
+            messages = room.tensor("messages", (len(numbers), m, width), dtype)
+            own = room.tensor("own", (len(numbers), n, width), dtype)
+            to_message, to_own = layer.message.weight.to(dtype).t(), layer.own.weight.to(dtype).t()
+            for state, sent, mine in zip(states, messages, own, strict=True):
+                h = state[:m, end - layer.own.in_features : end]
+                torch.mm(h, to_message, out=sent)
+                torch.mm(h[:n], to_own, out=mine)
+            near, keys = (neighbour[:n], edge[:n]), dropout.keys(ids[:n], numbers, depth)
+            drop_layer(layer, messages, own, *near, states, end, keys, dropout)
+            end += width
+        for number, state in zip(numbers, states, strict=True):
+            hidden = torch.mm(state[:seeds], into) + bias
+            found[number] = net.head[1:](hidden).squeeze(1)
+    return found.t()
+
+
+def _activation(layer: GatedSageLayer, h: Tensor, neighbour: Tensor, edge: Tensor) -> Tensor:
+    """`GatedSageLayer.activation` of a block's first nodes, of the state of all of them."""
+    mean = layer.mean(layer.messages(h), neighbour, edge)
+    return layer.activation(h[: len(neighbour)], mean)
