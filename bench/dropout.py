@@ -1,8 +1,9 @@
-"""Passes with dropout on a CPU: torch's own operations, ours, and ours in half the bits, by turns in one process.
+"""Passes with dropout on a CPU: layer by layer, in one go, and that in half the bits, by turns in one process.
 
 ``python -m bench.dropout`` asks a network of study B's sizes about points in the order of space, as `local_entropy`
-does. torch's operations are those that a GPU gets (`logits_by_torch`), of which only the gated mean is a kernel of ours. Half
-the bits are for processors that multiply them in hardware: ``ONEDNN_MAX_CPU_ISA=AVX512_CORE`` shows what others make of them.
+does. Layer by layer is what a GPU is given (`logits_by_layers`): a pass at a time, products and masks by torch, the gated mean
+and the end of a layer by kernels of ours. Half the bits are for processors that multiply them in hardware:
+``ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16`` and ``AVX512_CORE`` show what those without AMX, or without any such instruction, make of them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import torch
 from bedsieve.detectors.nets import monte_carlo
 from bedsieve.detectors.nets.gated_sage import GatedSage
 from bedsieve.detectors.nets.hashed_dropout import HashedDropout
-from bedsieve.detectors.nets.monte_carlo import infer_passes, logits_by_torch
+from bedsieve.detectors.nets.monte_carlo import infer_passes, logits_by_layers
 from bench.gnn import made_graph
 from bench.side_by_side import seconds
 
@@ -35,31 +36,31 @@ def main() -> int:
     )
     found: dict[str, np.ndarray] = {}
 
-    def by_torch() -> None:
+    def layer_by_layer() -> None:
         with mock.patch.object(
-            monte_carlo, "logits_on_cpu", lambda *asked: logits_by_torch(*asked[:6])
+            monte_carlo, "logits_on_cpu", lambda *asked: logits_by_layers(*asked[:6])
         ):
-            found["torch"] = ask()
+            found["layers"] = ask()
 
     def ours(precision: str) -> None:
         found[precision] = ask(precision=precision)
 
     ways = {
-        "torch": by_torch,
+        "layers": layer_by_layer,
         "float32": partial(ours, "float32"),
         "bfloat16": partial(ours, "bfloat16"),
     }
     for way in ways.values():
         way()
     times = [[seconds(way)[1] for way in ways.values()] for _ in range(ROUNDS)]
-    spread = found["torch"].std(1).mean()
+    spread = found["layers"].std(1).mean()
     for number, name in enumerate(ways):
         each = [a[number] for a in times]
         ratio = statistics.median(a[0] / a[number] for a in times)
-        apart = np.abs(found[name] - found["torch"])
+        apart = np.abs(found[name] - found["layers"])
         print(
             f"{name}: {1e6 * statistics.median(each) / ASKED / PASSES:.1f} µs of processor time a point and "
-            f"pass, {ratio:.2f} times as fast as torch; logits differ by {apart.mean() / spread:.1e} of their "
+            f"pass, {ratio:.2f} times as fast as layer by layer; logits differ by {apart.mean() / spread:.1e} of their "
             f"standard deviation over passes, at most {apart.max() / spread:.1e}",
             flush=True,
         )

@@ -16,10 +16,11 @@ from bedsieve.detectors.nets.monte_carlo import (
     SIDE_BY_SIDE,
     Room,
     infer_passes,
-    logits_by_torch,
+    logits_by_layers,
     logits_on_cpu,
 )
 from bedsieve.detectors.nets.sampling import NeighbourSampler
+from bedsieve.errors import ConfigError
 from tests.unit.gnn_graphs import line_graph
 
 IDS = np.arange(300, dtype=np.uint64) * np.uint64(2**32) + np.uint64(5)
@@ -212,7 +213,7 @@ def test_passes_equal_the_network_with_these_masks_on_the_whole_graph(
 
 
 @pytest.mark.parametrize("gated", [True, False])
-def test_torch_alone_as_on_a_gpu_makes_the_same_passes(gated: bool) -> None:
+def test_layer_by_layer_as_on_a_gpu_makes_the_same_passes(gated: bool) -> None:
     graph, net, dropout = line_graph(200), _net(gated), HashedDropout(0.2, 1)
     sampler = NeighbourSampler(graph)
     block = sampler.block(np.arange(40, 100), (4, 4, 4), key=0)
@@ -220,14 +221,15 @@ def test_torch_alone_as_on_a_gpu_makes_the_same_passes(gated: bool) -> None:
     x = sampler.features(block, torch.device("cpu"))
     with torch.inference_mode():
         asked = net, x, block, ids, dropout, 7
-        want = logits_by_torch(*asked)
-        got = logits_on_cpu(*asked, torch.float32, Room())
+        want = logits_by_layers(*asked)
+        got = logits_on_cpu(*asked, Room(torch.float32))
     assert got.shape == (60, 7)
     torch.testing.assert_close(got, want, atol=1e-5, rtol=0)
 
 
-def test_half_the_bits_change_less_than_dropout_does() -> None:
-    graph, net, dropout = line_graph(200), _net(), HashedDropout(0.2, 1)
+@pytest.mark.parametrize("widths", [(24, 24, 12), (25, 25, 13)])
+def test_half_the_bits_change_less_than_dropout_does(widths: tuple[int, ...]) -> None:
+    graph, net, dropout = line_graph(200), _net(widths=widths), HashedDropout(0.2, 1)
     asked = net, graph, np.arange(200), IDS[:200], dropout
     whole = infer_passes(*asked, passes=12)
     half = infer_passes(*asked, passes=12, precision="bfloat16")
@@ -244,11 +246,16 @@ def test_without_dropout_every_pass_is_the_plain_network() -> None:
     np.testing.assert_allclose(got, np.stack([plain, plain], 1), atol=1e-5)
 
 
-def test_a_room_grows_and_forgets_nothing_of_its_shape() -> None:
-    room = Room()
-    small = room.tensor("a", (2, 3), torch.float32)
-    large = room.tensor("a", (5, 7), torch.float32)
-    assert small.shape == (2, 3)
-    assert large.shape == (5, 7)
-    assert room.tensor("a", (5, 7), torch.float32).data_ptr() == large.data_ptr()
-    assert room.tensor("b", (5, 7), torch.float32).data_ptr() != large.data_ptr()
+def test_a_room_grows_and_holds_nothing_but_numbers() -> None:
+    room = Room(torch.bfloat16)
+    assert (room.tensor("a", (2, 3)) == 0).all()
+    large = room.tensor("a", (50, 70))
+    assert large.dtype == torch.bfloat16
+    assert (large == 0).all()
+    assert room.tensor("a", (5, 7)).data_ptr() == large.data_ptr()
+    assert room.tensor("b", (5, 7)).data_ptr() != large.data_ptr()
+
+
+def test_dropout_must_leave_something() -> None:
+    with pytest.raises(ConfigError, match="a dropout of 1 leaves no channel"):
+        HashedDropout(1.0, 0)

@@ -42,7 +42,7 @@ def drop_first(
         The residual; m >= n.
     states : float32 or bfloat16 tensor (passes, n, c or more)
         Its first c columns are written.
-    keys : uint64 ndarray (passes, m)
+    keys : uint64 ndarray (passes, n)
         `HashedDropout.keys` of the layer.
     dropout : HashedDropout
     """

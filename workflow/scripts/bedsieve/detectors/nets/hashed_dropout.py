@@ -1,6 +1,6 @@
 """Dropout whose masks follow from the point alone, so that tiles and blocks do not matter.
 
-In: states of nodes and the nodes' point ids. Out: the states with channels dropped. Whether a channel is
+In: the nodes' point ids. Out: masks, or for compiled kernels the bits that they are made of. Whether a channel is
 dropped is a hash of (seed, pass, layer, point, channel): a point that is met in two blocks or in the halo
 of another tile drops the same channels in the same pass, on a CPU as on a GPU.
 """
@@ -12,6 +12,8 @@ import numpy.typing as npt
 import torch
 from numba import njit
 from torch import Tensor
+
+from bedsieve.errors import ConfigError
 
 _WORD = 1 << 64
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -28,6 +30,11 @@ class HashedDropout:
         Share of channels dropped; taken to the nearest 1/65536.
     seed : int
 
+    Raises
+    ------
+    ConfigError
+        If no channel would be left.
+
     Notes
     -----
     SplitMix64 (Steele, Lea and Flood 2014) gives 64 bits, enough for four channels.
@@ -35,6 +42,8 @@ class HashedDropout:
 
     def __init__(self, rate: float, seed: int) -> None:
         self._dropped = round(rate * _LEVELS)
+        if self._dropped >= _LEVELS:
+            raise ConfigError(f"a dropout of {rate:g} leaves no channel of the network. Take less.")
         self._seed = seed
         self.scale = _LEVELS / (_LEVELS - self._dropped)
         self.fewest = self._dropped - _LEVELS // 2

@@ -71,28 +71,31 @@ def infer_passes(
     everyone = (graph.neighbour.shape[1],) * len(net.layers)
     logit = np.empty((len(rows), passes), np.float32)
 
-    def score(start: int, own: tuple[NeighbourSampler, Room]) -> None:
-        part, (sampler, room) = slice(start, start + block), own
+    def score(start: int, mine: tuple[NeighbourSampler, Room]) -> None:
+        part, (sampler, room) = slice(start, start + block), mine
         with torch.inference_mode():
             near = sampler.block(rows[part], everyone, key=0)
             ids = torch.from_numpy(point_id[near.nodes].view(np.int64)).to(target)
             asked = net, sampler.features(near, target), near, ids, dropout, passes
             if target.type == "cpu":
-                found = logits_on_cpu(*asked, getattr(torch, precision), room)
+                found = logits_on_cpu(*asked, room)
             else:
                 with autocast(target, precision):
-                    found = logits_by_torch(*asked)
+                    found = logits_by_layers(*asked)
             logit[part] = found.cpu().numpy()
 
+    def own() -> tuple[NeighbourSampler, Room]:
+        return NeighbourSampler(graph), Room(getattr(torch, precision))
+
     starts = range(0, len(rows), block)
-    side_by_side(score, starts, lambda: (NeighbourSampler(graph), Room()), target.type)
+    side_by_side(score, starts, own, target.type)
     return logit
 
 
-def logits_by_torch(
+def logits_by_layers(
     net: GatedSage, x: Tensor, block: Block, ids: Tensor, dropout: HashedDropout, passes: int
 ) -> Tensor:
-    """Logits of a block's seeds on any device, a pass at a time.
+    """Logits of a block's seeds on any device, a pass at a time by the network's own layers.
 
     Parameters
     ----------
@@ -128,16 +131,24 @@ def logits_by_torch(
 
 
 class Room:
-    """Memory of one thread, asked of the system once instead of for every block."""
+    """Memory of one thread, asked of the system once instead of for every block.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    dtype : torch.dtype
+    """
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self.dtype = dtype
         self._kept: dict[str, Tensor] = {}
 
-    def tensor(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """What lies under a name, with whatever it holds; it grows where it is too small."""
+    def tensor(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        """What lies under a name, with whatever finite numbers it holds; it grows where it is too small."""
         size, kept = math.prod(shape), self._kept.get(name)
         if kept is None or kept.numel() < size:
-            kept = self._kept[name] = torch.empty(size + size // 8, dtype=dtype)
+            # Zeros, and some to spare: where columns are odd in number, oneDNN's products of bfloat16 also read
+            # the number after a row's last, times zero, which must not be NaN.
+            kept = self._kept[name] = torch.zeros(size + size // 8 + 64, dtype=self.dtype)
         return kept[:size].view(shape)
 
 
@@ -148,10 +159,10 @@ def logits_on_cpu(
     ids: Tensor,
     dropout: HashedDropout,
     passes: int,
-    dtype: torch.dtype,
     room: Room,
 ) -> Tensor:
-    """`logits_by_torch` in less time: each layer in one go, states kept and multiplied in `dtype`."""
+    """`logits_by_layers` in less time, in inference mode: several passes at once, states kept and multiplied as `room` has it."""
+    dtype = room.dtype
     neighbour, edge = block.tensors(x.device)
     seeds, layers = block.bounds[0], net.stack
     size = [*reversed(block.bounds[:-1])]
@@ -164,13 +175,13 @@ def logits_on_cpu(
     together = SIDE_BY_SIDE // dtype.itemsize
     for start in range(0, passes, together):
         numbers = range(start, min(start + together, passes))
-        states = room.tensor("states", (len(numbers), size[0], readout.shape[1]), dtype)
-        drop_first(before, old, states, dropout.keys(ids, numbers, 0), dropout)
+        states = room.tensor("states", (len(numbers), size[0], readout.shape[1]))
+        drop_first(before, old, states, dropout.keys(ids[: size[0]], numbers, 0), dropout)
         end = before.shape[1]
         for depth, layer in enumerate(layers[1:], 1):
             m, n, width = size[depth - 1], size[depth], layer.own.out_features
-            messages = room.tensor("messages", (len(numbers), m, width), dtype)
-            own = room.tensor("own", (len(numbers), n, width), dtype)
+            messages = room.tensor("messages", (len(numbers), m, width))
+            own = room.tensor("own", (len(numbers), n, width))
             to_message, to_own = layer.message.weight.to(dtype).t(), layer.own.weight.to(dtype).t()
             for state, sent, mine in zip(states, messages, own, strict=True):
                 h = state[:m, end - layer.own.in_features : end]
