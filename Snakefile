@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(workflow.basedir, "workflow", "scripts")))
 
 from bedsieve import scheduling
 from bedsieve.config import validate as validate_config
+from bedsieve.config import with_values
 from bedsieve.errors import BedsieveError
 from bedsieve.plan import Plan
 
@@ -24,6 +25,7 @@ scheduling.read_sources_once(workflow)
 scheduling.run_jobs_of_a_submission_here(workflow)
 
 try:
+    config.update(with_values(config))
     validate_config(config)
     PLAN = Plan.from_config(config)
 except BedsieveError as error:

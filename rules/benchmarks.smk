@@ -49,7 +49,7 @@ rule benchmark:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: megabytes(0, 0, 3000, attempt),
-        runtime=lambda wildcards, attempt: 120 * 2 ** (attempt - 1),
+        runtime=fixed_minutes(120),
     params:
         code=code("benchmark.py", "evaluation"),
         method_code=lambda wildcards: code_digest(

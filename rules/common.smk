@@ -7,7 +7,7 @@ from bedsieve.ensemble.settings import EnsembleSettings
 from bedsieve.detectors.pegasus_files import MANIFOLD_FILES
 from bedsieve.detectors.sparker_jobs import survey_seed, toy_evaluations
 from bedsieve.evaluation.members import with_what_they_read
-from bedsieve.plan import megabytes, minutes, network_jobs, threads_for
+from bedsieve.job_requests import JobRequests, network_jobs, threads_for
 
 MEMBERS = config["ensemble"]["members"]
 BESIDE = config["evaluation"]["beside"]
@@ -30,6 +30,8 @@ ENVS = Path(workflow.basedir, "envs")
 DEVICE = config["models"]["device"]
 MANIFOLD = config["detectors"]["pegasus"]["manifold"]
 TORCH, GPU = network_jobs(DEVICE)
+REQUESTS = JobRequests(**config["cluster"])
+megabytes, minutes = REQUESTS.megabytes, REQUESTS.minutes
 
 
 def code(script, env):
@@ -240,7 +242,7 @@ def fixed_mb(base):
 
 def fixed_minutes(limit):
     """A mere limit, which tells nothing of how long a job takes, so it isn't doubled as `minutes` is."""
-    return lambda wildcards, attempt: limit * attempt
+    return lambda wildcards, attempt: REQUESTS.allowed(limit * attempt, attempt)
 
 
 def graph_mb(bytes_per_point_of_a_tile, bytes_per_point, base):

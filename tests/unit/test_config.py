@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bedsieve.config import schema, validate
+from bedsieve.config import schema, validate, with_values
 from bedsieve.config_docs import config_readme
 from bedsieve.errors import ConfigError
 
@@ -125,3 +125,34 @@ def test_missing_section_is_named(config: dict[str, Any]) -> None:
     del config["region"]
     with pytest.raises(ConfigError, match="'region' is a required property"):
         validate(config)
+
+
+def test_words_become_values_where_no_words_are_wanted() -> None:
+    said = {
+        "graph": {"k": "8", "max_neighbour_distance": "5e3", "hops": "many"},
+        "crossovers": {"radius": "nan"},
+        "region": {"tile_size": "250000", "name": "1978"},
+        "ingest": {"split_on_angle": "true"},
+        "cluster": {"max_runtime": "null", "max_mem_mb": "180000"},
+        "covariates": {"z": {"path": "12", "units": "m"}},
+        "detectors": {"gnn": {"widths": ["64", "32"], "per_fold": {"A": {"dropout": "0.2"}}}},
+        "models": {"version": "2", "tiles": ["x0_y0"]},
+        "nobody": {"knows": "7"},
+    }
+    found = with_values(said)
+    assert found["graph"] == {"k": 8, "max_neighbour_distance": 5000, "hops": "many"}
+    assert found["crossovers"] == {"radius": "nan"}
+    assert found["region"] == {"tile_size": 250000, "name": "1978"}
+    assert found["ingest"] == {"split_on_angle": True}
+    assert found["cluster"] == {"max_runtime": None, "max_mem_mb": 180_000}
+    assert found["covariates"] == said["covariates"]
+    assert found["detectors"] == {"gnn": {"widths": [64, 32], "per_fold": {"A": {"dropout": 0.2}}}}
+    assert found["models"] == {"version": "2", "tiles": ["x0_y0"]}
+    assert found["nobody"] == {"knows": "7"}
+    assert said["graph"]["k"] == "8"
+
+
+def test_the_shipped_configurations_have_their_values_already() -> None:
+    for path in CONFIG.glob("*.yaml"):
+        config = yaml.safe_load(path.read_text())
+        assert with_values(config) == config

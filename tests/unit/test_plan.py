@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bedsieve.errors import ConfigError
-from bedsieve.plan import Plan, megabytes, minutes, network_jobs, reach, threads_for
+from bedsieve.plan import Plan, reach
 
 SEEING: dict[str, Any] = {
     "crossovers": {"radius": 25},
@@ -106,14 +106,6 @@ def test_provisional_coverage_is_told_apart(tmp_path: Path) -> None:
     assert plan.provisional() == ["A"]
 
 
-def test_estimates_grow_with_points_and_attempts() -> None:
-    assert megabytes(1_000_000, 100, base=600, attempt=1) == 1100
-    assert megabytes(1_000_000, 100, base=600, attempt=2) == 1650
-    assert minutes(60_000_000, 1_000_000, attempt=1) == 7
-    assert minutes(60_000_000, 1_000_000, attempt=2) == 14
-    assert (threads_for(4_999_999), threads_for(5_000_000)) == (1, 2)
-
-
 def test_a_reach_beyond_the_coverage_table_is_refused() -> None:
     with pytest.raises(
         ConfigError, match="60000 m, but the coverage table lists tiles within 50000 m"
@@ -126,11 +118,6 @@ def test_reach_covers_the_neediest_stage() -> None:
     assert reach(SEEING | near) == 3600
     wide = {"labels": {"support_radius": 4000}, "crossovers": {"radius": 10}}
     assert reach(SEEING | near | wide) == 4030
-
-
-def test_only_a_gpu_asks_for_one() -> None:
-    assert network_jobs("gpu") == ("torch-gpu", {"gpu": 1})
-    assert network_jobs("cpu") == network_jobs("auto") == ("torch-cpu", {})
 
 
 def test_models_train_on_all_tiles_or_those_named(plan: Plan) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import yaml
 
-from tests.workflow.conftest import ROOT, Project
+from tests.workflow.conftest import ROOT, Project, environment
 from tests.workflow.test_dry_run import expected, tables
 from tests.workflow.test_review import RULES, review, shares
 
@@ -83,6 +85,37 @@ def test_the_cluster_profile_tells_networks_to_use_the_gpus_that_it_gives(projec
     profile = project.path("profiles/slurm/config.yaml")
     profile.write_text(profile.read_text().replace("device: gpu", "device: tpu"))
     assert "'tpu' at models.device is unknown" in project.snakemake("--dry-run", *cluster).stdout
+
+
+REQUESTS = """
+from pathlib import Path
+from bedsieve.review.jobs import planned_jobs
+plan = planned_jobs(Path("Snakefile"), [Path("{}")], Path("profiles/slurm/config.yaml"))
+for job in plan.jobs:
+    if job.rule == "train_gnn":
+        print(job.mem_mb, job.limit_s / 60, job.work_s)
+"""
+
+
+def asked_for(project: Project) -> list[float]:
+    """Memory, time limit and seconds reckoned of the training of `gnn`, with the SLURM profile."""
+    done = subprocess.run(
+        [sys.executable, "-c", REQUESTS.format(project.overlay)],
+        cwd=project.folder, capture_output=True, text=True, check=False, env=environment(),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return [float(number) for number in done.stdout.split()]
+
+
+def test_a_site_s_limits_hold_for_jobs_and_not_for_what_is_reckoned(project: Project) -> None:
+    memory, time, work = asked_for(project)
+    assert memory > 900
+    assert time > 3
+    profile = project.path("profiles/slurm/config.yaml")
+    text, line = profile.read_text(), '# cluster: "{max_runtime: 1440, max_mem_mb: 180000}"'
+    assert line in text
+    profile.write_text(text.replace(line, 'cluster: "{max_runtime: 3, max_mem_mb: 900}"'))
+    assert asked_for(project) == [900, 3, work]
 
 
 def gpus_of(table: str, rule: str) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import math
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from bedsieve.errors import ConfigError
 
+_WORDS = {"true": True, "false": False, "null": None, "none": None}
 SCHEMA_PATH = Path(__file__).resolve().parents[3] / "config" / "schemas" / "config.schema.yaml"
 
 
@@ -44,6 +47,46 @@ def validate(config: dict[str, Any], source: str = "config") -> None:
         raise ConfigError(f"{source}: " + f"\n{source}: ".join(sorted(set(lines))))
     _check_beside(config, source)
     _check_graph_network(config, source)
+
+
+def with_values(config: Any, node: dict[str, Any] | None = None) -> Any:
+    """A configuration whose words are numbers, truth values or nothing where the schema wants these and no words.
+
+    Snakemake reads what is nested in ``--config``, or in the ``config`` of a profile, as words alone: in
+    ``graph={k: 8}`` 8 is one.
+
+    Parameters
+    ----------
+    config : dict, or any part of one
+    node : dict, optional
+        What the schema says of it; by default the whole schema.
+
+    Returns
+    -------
+    like `config`
+        What is no such word comes back as it is, for `validate` to judge.
+    """
+    node = schema() if node is None else node
+    if "$ref" in node:
+        node = schema()["$defs"][node["$ref"].rpartition("/")[2]]
+    if isinstance(config, dict):
+        others = node.get("additionalProperties")
+        known = node.get("properties", {})
+        beyond = others if isinstance(others, dict) else {}
+        return {key: with_values(value, known.get(key, beyond)) for key, value in config.items()}
+    if isinstance(config, list):
+        return [with_values(value, node.get("items", {})) for value in config]
+    kinds = node.get("type", "string")
+    if not isinstance(config, str) or "string" in kinds:
+        return config
+    if config.lower() in _WORDS:
+        return _WORDS[config.lower()]
+    with suppress(ValueError):
+        return int(config)
+    with suppress(ValueError):
+        number = float(config)
+        return number if math.isfinite(number) else config
+    return config
 
 
 def detectors_asked_for(config: dict[str, Any]) -> list[str]:

@@ -6,7 +6,6 @@ give the same jobs.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,10 +23,6 @@ from bedsieve.ingest.sheet import (
     tiling,
 )
 from bedsieve.tile_names import MAX_REACH, SEGMENT_MARGIN, tile_index
-
-# Snakemake stands beside the script in a submission, twice in one of an array; jobs without room for it were killed on the test cluster.
-SNAKEMAKE_MB = 400
-MANY_POINTS = 5_000_000  # from which a job is given two cores
 
 
 @dataclass(frozen=True)
@@ -257,39 +252,6 @@ def _other_tiles(path: Path, config: dict[str, Any]) -> str:
 def _place(tile: str) -> tuple[int, int]:
     """Order that tiles are listed in: row by row from the south, each from the west."""
     return tile_index(tile)[::-1]
-
-
-def megabytes(points: int, bytes_per_point: float, base: int, attempt: int) -> int:
-    """Memory to ask for, in MB: a base and a share a point, half as much again at each further attempt.
-
-    What Snakemake itself takes within a submission comes on top.
-    """
-    needed = SNAKEMAKE_MB + base + points * bytes_per_point / 1e6
-    return math.ceil(needed * (1 + 0.5 * (attempt - 1)))
-
-
-def minutes(points: int, points_per_second: float, attempt: int) -> int:
-    """Time to ask for, in minutes: 4 and a generous share a point, doubled at each further attempt."""
-    return math.ceil((4 + 3 * points / points_per_second / 60) * 2.0 ** (attempt - 1))
-
-
-def threads_for(points: int) -> int:
-    """Cores to ask for: one, so that several jobs run side by side, but two for the largest inputs.
-
-    Most of a small job is start-up and reading, which more cores don't shorten.
-    """
-    return 1 if points < MANY_POINTS else 2
-
-
-def network_jobs(device: str) -> tuple[str, dict[str, int]]:
-    """Where networks run: the environment's name, and what a job asks of a cluster beside memory and time.
-
-    Parameters
-    ----------
-    device : str
-        ``"cpu"``, ``"gpu"``, or ``"auto"``, which is planned as ``"cpu"``.
-    """
-    return ("torch-gpu", {"gpu": 1}) if device == "gpu" else ("torch-cpu", {})
 
 
 def _some(names: list[str]) -> str:

@@ -15,14 +15,11 @@ from typing import Any
 from bedsieve.config import detectors_asked_for
 from bedsieve.errors import BedsieveError, InputError
 from bedsieve.evaluation.members import SCORERS, with_what_they_read
+from bedsieve.job_requests import BASE_MINUTES, MARGIN, RECKONING
 from bedsieve.plan import Plan
 from bedsieve.provenance.record import code_of, plain
 
-# At this attempt the minutes that a rule estimates are multiplied by 2^20, so that rounding them up no longer matters; mere
-# limits by 21.
-_LATE = 21
 _CORES = 64  # more than a rule asks for, so that no number of threads is cut
-_BASE_MINUTES, _MARGIN = 4.0, 3.0  # of `bedsieve.plan.minutes`
 _BY_NAME = "sparker"  # its scorecards are asked for by name, member or not
 
 
@@ -180,13 +177,13 @@ def _job(job: Any, plan: Plan, runs: bool, needs: Any, place: dict[Any, int]) ->
     first = job.resources
     mem_mb, soon, threads = int(first.get("mem_mb", 0)), first.get("runtime", 0), int(job.threads)
     gpus = int(first.get("gpu", 0))
-    job.attempt = _LATE
+    job.attempt = RECKONING  # estimates are multiplied by 2^20 there, mere limits by 21
     late = job.resources.get("runtime", 0)
     job.attempt = 1
     work = (
         None
         if late <= 1000 * soon
-        else ((late / 2.0 ** (_LATE - 1)) - _BASE_MINUTES) / _MARGIN * 60
+        else ((late / 2.0 ** (RECKONING - 1)) - BASE_MINUTES) / MARGIN * 60
     )
     return PlannedJob(
         rule=job.rule.name,
