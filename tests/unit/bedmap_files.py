@@ -78,3 +78,8 @@ def left_behind(path: Path) -> list[str]:
     """What stands in the results folder, hidden files too."""
     folder = path.parent / "results"
     return sorted(p.name for p in folder.iterdir()) if folder.exists() else []
+
+
+def points_at(*places: tuple[float, float, float]) -> list[str]:
+    """Rows of points given by longitude, latitude and thickness."""
+    return [row(lon=lon, lat=lat, ice_thickness=h) for lon, lat, h in places]
