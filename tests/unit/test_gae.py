@@ -19,6 +19,8 @@ from bedsieve.detectors.gnn_settings import torch_device
 from bedsieve.errors import BedsieveError, InputError
 from tests.unit.gnn_tiles import made_points, write_tiles
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SMALL = {
     "strata": 6,
     "cap": 80,
@@ -28,15 +30,6 @@ SMALL = {
     "runs": 4,
     "learning_rate": 0.01,
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Idle threads of a busy machine's torch spin; this network is too small for two."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class _KilledError(Exception):

@@ -19,14 +19,7 @@ from bedsieve.detectors.nets.reference import ReferenceSage, edge_list
 from bedsieve.detectors.nets.sampling import NeighbourSampler
 from tests.unit.gnn_graphs import line_graph
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Idle threads of a busy machine's torch spin; these networks are too small for two."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize(("gated", "fewer"), [(True, 0), (False, 3 * (384 + 384 + 192))])

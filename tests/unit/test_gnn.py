@@ -25,6 +25,8 @@ from bedsieve.detectors.node_features import FEATURES
 from bedsieve.errors import BedsieveError, ConfigError, InputError
 from tests.unit.gnn_tiles import made_points, write_tiles
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SMALL = {
     "widths": [16, 16, 8],
     "latent": 8,
@@ -36,15 +38,6 @@ SMALL = {
     "device": "cpu",
     "learning_rate": 0.01,
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Idle threads of a busy machine's torch spin; these networks are too small for two."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class _KilledError(Exception):

@@ -13,16 +13,9 @@ from bedsieve.detectors.nets.sampling import Block, Graph, NeighbourSampler
 from bedsieve.errors import BedsieveError
 from tests.unit.gnn_graphs import line_graph
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 WIDTHS = (40, 40, 20)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Idle threads of a busy machine's torch spin; these networks are too small for two."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def _net(gated: bool = True, widths: tuple[int, ...] = WIDTHS) -> GatedSage:

@@ -29,6 +29,8 @@ from bedsieve.products.local_entropy_calibration import (
 )
 from tests.unit.gnn_tiles import made_points, write_tiles
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SMALL = {
     "widths": [16, 16, 8],
     "latent": 8,
@@ -41,15 +43,6 @@ SMALL = {
     "learning_rate": 0.01,
 }
 FEW = {"passes": 6, "reference": 200}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Idle threads of a busy machine's torch spin; these networks are too small for two."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -23,18 +23,11 @@ from bedsieve.detectors.nets.sampling import NeighbourSampler
 from bedsieve.errors import ConfigError
 from tests.unit.gnn_graphs import line_graph
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 IDS = np.arange(300, dtype=np.uint64) * np.uint64(2**32) + np.uint64(5)
 KINDS = [torch.float32, torch.bfloat16]
 PASSES = range(3, 6)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Idle threads of a busy machine's torch spin; these networks are too small for two."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def _random(*shape: int, seed: int = 0) -> Tensor:
@@ -46,7 +39,7 @@ def _ids(n: int) -> Tensor:
 
 
 def _dropped(dropout: HashedDropout, state: Tensor, ids: Tensor, number: int, layer: int) -> Tensor:
-    return state * dropout.kept(ids, state.shape[1], number, layer) * np.float32(dropout.scale)
+    return state * dropout.kept(ids, state.shape[1], number, layer) * float(dropout.scale)
 
 
 # The masks.

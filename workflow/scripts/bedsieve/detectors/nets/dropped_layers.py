@@ -47,7 +47,7 @@ def drop_first(
     dropout : HashedDropout
     """
     arrays = _bits(before), _bits(before if old is None else old), keys, _bits(states)
-    settings = old is not None, np.int16(dropout.fewest), np.float32(dropout.scale)
+    settings = old is not None, dropout.fewest, dropout.scale
     in_threads(_drop_first, (*arrays, *settings), len(before), 2 * len(states) * before.numel())
 
 
@@ -88,7 +88,7 @@ def drop_layer(
     rest = layer.message.bias, layer.own.bias, layer.norm.weight, layer.norm.bias
     tensors = messages, own, neighbour, edge, *gate, *(each.float() for each in rest), states
     settings = (
-        start, layer.residual, np.float32(layer.norm.eps), np.int16(dropout.fewest), np.float32(dropout.scale)
+        start, layer.residual, np.float32(layer.norm.eps), dropout.fewest, dropout.scale
     )  # fmt: skip
     arrays = *(_bits(tensor) for tensor in tensors), keys
     in_threads(_drop_layer, (*arrays, *settings), n, len(own) * neighbour.numel() * width)
@@ -98,6 +98,10 @@ def _bits(tensor: Tensor) -> Any:
     """A tensor's memory as an array, bfloat16 as unsigned words."""
     tensor = tensor.detach()
     return (tensor.view(torch.uint16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
+
+
+# What differs between the two kinds of states. Within kernels numba takes the overload of each function, by the kind; outside of
+# them nobody calls it.
 
 
 def _single(x: Any) -> Any:

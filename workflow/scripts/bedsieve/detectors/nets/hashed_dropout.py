@@ -45,8 +45,8 @@ class HashedDropout:
         if self._dropped >= _LEVELS:
             raise ConfigError(f"a dropout of {rate:g} leaves no channel of the network. Take less.")
         self._seed = seed
-        self.scale = _LEVELS / (_LEVELS - self._dropped)
-        self.fewest = self._dropped - _LEVELS // 2
+        self.scale = np.float32(_LEVELS / (_LEVELS - self._dropped))
+        self.fewest = np.int16(self._dropped - _LEVELS // 2)
 
     def kept(self, ids: Tensor, width: int, number: int, layer: int) -> Tensor:
         """Which channels stay.
@@ -67,7 +67,7 @@ class HashedDropout:
         node = _mixed_tensor(ids + _signed(self._key(number, layer)))
         group = torch.arange(1, -(-width // 4) + 1, device=ids.device) * _signed(_GOLDEN)
         bits = _mixed_tensor(node[:, None] + group).view(torch.int16)[:, :width]
-        return bits >= self.fewest
+        return bits >= int(self.fewest)
 
     def keys(self, ids: Tensor, passes: range, layer: int) -> npt.NDArray[np.uint64]:
         """What `fill_bits` takes of each node in each pass of a layer, (passes, n); `ids` on the CPU."""

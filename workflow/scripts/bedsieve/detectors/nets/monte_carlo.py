@@ -123,7 +123,7 @@ def logits_by_layers(
             if depth > 0:
                 state = _activation(layer, h, neighbour[:n], edge[:n])
             kept = dropout.kept(ids[:n], state.shape[1], number, depth)
-            state = state * kept * dropout.scale
+            state = state * kept * float(dropout.scale)
             h = state.add_(h[:n]) if layer.residual else state
             states.append(h[:seeds])
         found[:, number] = net.head(net.jump(torch.cat(states, 1))).squeeze(1).float()
@@ -161,7 +161,19 @@ def logits_on_cpu(
     passes: int,
     room: Room,
 ) -> Tensor:
-    """`logits_by_layers` in less time, in inference mode: several passes at once, states kept and multiplied as `room` has it."""
+    """`logits_by_layers` in less time: several passes at once, each layer of a node in one go.
+
+    Parameters
+    ----------
+    net, x, block, ids, dropout, passes
+        As there, on the CPU and in torch's inference mode.
+    room : Room
+        Its dtype (float32 or bfloat16) is what states are kept and multiplied in.
+
+    Returns
+    -------
+    float32 tensor (seeds, passes)
+    """
     dtype = room.dtype
     neighbour, edge = block.tensors(x.device)
     seeds, layers = block.bounds[0], net.stack
