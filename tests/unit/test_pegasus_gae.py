@@ -18,8 +18,9 @@ from bedsieve.detectors.pegasus_manifold import POOLED, load_manifold
 from bedsieve.detectors.pegasus_score import score_tile
 from bedsieve.detectors.pegasus_train import train_pegasus
 from tests.unit.gnn_tiles import made_points
-from tests.unit.test_gae import SMALL, cut, one_thread  # noqa: F401
+from tests.unit.test_gae import SMALL, cut
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 SETTINGS = {"manifold": "gae", "sample": 300, "budget": 0.05, "methods": ["lof"]}
 
 
