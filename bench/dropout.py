@@ -23,7 +23,7 @@ from bedsieve.detectors.nets.monte_carlo import infer_passes, logits_by_layers
 from bench.gnn import made_graph
 from bench.side_by_side import seconds
 
-POINTS, ASKED, PASSES, ROUNDS = 100_000, 16_384, 10, 5
+POINTS, ASKED, PASSES, ROUNDS = 100_000, 16_384, 50, 3
 
 
 def main() -> int:

@@ -238,7 +238,11 @@ rule local_entropy:
     resources:
         **GPU,
         mem_mb=tile_mb(500, base=2500),
-        runtime=tile_minutes(1_500 if GPU else 980),
+        runtime=tile_minutes(
+            1_500
+            if GPU
+            else 1e6 / (170 + 12.5 * config["detectors"]["local_entropy"]["passes"])
+        ),
     params:
         code=code("local_entropy.py", TORCH),
         device=DEVICE,

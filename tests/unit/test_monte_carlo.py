@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from bedsieve import kernels
-from bedsieve.detectors.nets.dropped_layers import drop_first, drop_layer
+from bedsieve.detectors.nets.dropped_layers import Products, drop_layer
+from bedsieve.detectors.nets.first_layer import FirstLayer
 from bedsieve.detectors.nets.gated_sage import GatedSage, GatedSageLayer
 from bedsieve.detectors.nets.hashed_dropout import HashedDropout
 from bedsieve.detectors.nets.inference import infer
@@ -76,23 +77,47 @@ def test_masks_are_fair_and_belong_to_seed_pass_layer_and_point() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("residual", [False, True])
 @pytest.mark.parametrize("width", [1, 6, 190])
-@pytest.mark.parametrize("rate", [0.0, 0.3])
+@pytest.mark.parametrize("rate", [0.0, 0.3, 0.95])
 def test_the_first_layer_drops_what_the_masks_say(
     rate: float, width: int, residual: bool, kind: torch.dtype
 ) -> None:
     n, dropout = 300, HashedDropout(rate, 5)
     before, old, ids = _random(n, width), _random(n + 2, width, seed=1), _ids(n + 2)
-    states = torch.full((len(PASSES), n, width + 3), 7.0, dtype=kind)
-    given = old if residual else None
-    drop_first(before, given, states, dropout.keys(ids, PASSES, 0), dropout)
+    states = torch.full((n, len(PASSES), width + 3), 7.0, dtype=kind)
+    first = FirstLayer(before, old if residual else None, None, dropout)
+    first.drop(states, dropout.keys(ids, PASSES, 0), None)
     assert (states[:, :, width:] == 7).all()
-    for number, got in zip(PASSES, states, strict=True):
+    for number, got in zip(PASSES, states.unbind(1), strict=True):
         want = _dropped(dropout, before, ids[:n], number, 0) + (old[:n] if residual else 0)
+        tolerance = {torch.float32: 1e-6, torch.bfloat16: 2**-7}[kind]
+        torch.testing.assert_close(got[:, :width].float(), want, atol=1e-6, rtol=tolerance)
         if rate == 0 or not residual:
             assert torch.equal(got[:, :width], want.to(kind))
-        else:  # one rounding less than torch, where the compiler joins product and sum
-            tolerance = {torch.float32: 1e-6, torch.bfloat16: 2**-7}[kind]
-            torch.testing.assert_close(got[:, :width].float(), want, atol=1e-6, rtol=tolerance)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("rate", [0.0, 0.111, 0.9])
+def test_products_of_what_is_kept_are_those_of_everything_less_what_is_dropped(
+    rate: float, residual: bool, kind: torch.dtype
+) -> None:
+    n, fewer, width, dropout = 60, 41, 30, HashedDropout(rate, 5)
+    torch.manual_seed(8)
+    layer = GatedSageLayer(width, 22, 0.1).eval()
+    before, old, ids = _random(n, width), _random(n + 2, width, seed=1), _ids(n)
+    states = torch.empty((n, len(PASSES), width), dtype=kind)
+    sizes = (n, len(PASSES), 22), (fewer, len(PASSES), 22)
+    found = Products(layer, *(torch.empty(size, dtype=kind) for size in sizes))
+    with torch.inference_mode():
+        first = FirstLayer(before, old if residual else None, layer, dropout)
+        first.drop(states, dropout.keys(ids, PASSES, 0), found)
+        for place, number in enumerate(PASSES):
+            h = _dropped(dropout, before, ids, number, 0) + (old[:n] if residual else 0)
+            tolerance = {torch.float32: 3e-6, torch.bfloat16: 0.03}[kind] * float(dropout.scale)
+            for got, linear in (found.messages, layer.message), (found.own, layer.own):
+                got = got[:, place].float()
+                want = h[: len(got)] @ linear.weight.t()
+                torch.testing.assert_close(got, want, atol=tolerance, rtol=0)
 
 
 def test_half_the_bits_are_rounded_as_torch_does_it() -> None:
@@ -100,10 +125,10 @@ def test_half_the_bits_are_rounded_as_torch_does_it() -> None:
     bits[:2_000] &= np.uint32(0xFFFF8000)  # half of these are ties
     numbers = bits.view(np.float32)
     before = torch.from_numpy(numbers[np.isfinite(numbers)].copy())[:, None]
-    states = torch.empty((1, len(before), 1), dtype=torch.bfloat16)
+    states = torch.empty((len(before), 1, 1), dtype=torch.bfloat16)
     dropout, ids = HashedDropout(0, 1), torch.zeros(len(before), dtype=torch.int64)
-    drop_first(before, None, states, dropout.keys(ids, range(1), 0), dropout)
-    assert torch.equal(states[0], before.to(torch.bfloat16))
+    FirstLayer(before, None, None, dropout).drop(states, dropout.keys(ids, range(1), 0), None)
+    assert torch.equal(states[:, 0], before.to(torch.bfloat16))
 
 
 class _Case:
@@ -121,19 +146,16 @@ class _Case:
         self.neighbour = torch.randint(-1, 50, (40, 4), generator=draw, dtype=torch.int32)
         self.neighbour[3] = -1
         self.edge = _random(40, 4, 2, seed=5)
-        self.states = _random(3, 55, self.start + self.width + 5, seed=6).to(kind)
+        self.states = _random(55, 3, self.start + self.width + 5, seed=6).to(kind)
         self.inputs = slice(self.start - inputs, self.start)
 
     def run(self) -> Tensor:
-        states, layer = self.states.clone(), self.layer
+        states = self.states.clone()
+        kinds = [torch.empty((n, 3, self.width), dtype=states.dtype) for n in (50, 40)]
+        products, keys = Products(self.layer, *kinds), self.dropout.keys(self.ids, PASSES, 2)
         with torch.inference_mode():
-            h = states[:, :, self.inputs]
-            messages = torch.stack([each[:50] @ layer.message.weight.to(h.dtype).t() for each in h])
-            own = torch.stack([each[:40] @ layer.own.weight.to(h.dtype).t() for each in h])
-            drop_layer(
-                layer, messages, own, self.neighbour, self.edge, states, self.start,
-                self.dropout.keys(self.ids, PASSES, 2), self.dropout,
-            )  # fmt: skip
+            products.fill(states[:50, :, self.inputs].flatten(0, 1))
+            drop_layer(products, self.neighbour, self.edge, states, self.start, keys, self.dropout)
         return states
 
 
@@ -146,9 +168,10 @@ def test_a_further_layer_is_the_networks_own_with_these_masks(
     case = _Case(gated, residual, kind)
     got, layer, columns = case.run(), case.layer, slice(case.start, case.start + case.width)
     untouched = torch.ones_like(got, dtype=torch.bool)
-    untouched[:, :40, columns] = False
+    untouched[:40, :, columns] = False
     assert torch.equal(got[untouched], case.states[untouched])
-    for number, new, old in zip(PASSES, got, case.states.float(), strict=True):
+    for place, number in enumerate(PASSES):
+        new, old = got[:, place], case.states[:, place].float()
         h = old[:50, case.inputs]
         with torch.no_grad():
             mean = layer.mean(layer.messages(h), case.neighbour, case.edge)

@@ -9,13 +9,15 @@ the layers side by side, what an edge's gate lets through is worked out once for
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from bedsieve.detectors.nets.dropped_layers import drop_first, drop_layer
+from bedsieve.detectors.nets.dropped_layers import Products, drop_layer
+from bedsieve.detectors.nets.first_layer import FirstLayer
 from bedsieve.detectors.nets.gated_sage import GatedSage, GatedSageLayer
 from bedsieve.detectors.nets.hashed_dropout import HashedDropout
 from bedsieve.detectors.nets.inference import autocast
@@ -180,32 +182,37 @@ def logits_on_cpu(
     size = [*reversed(block.bounds[:-1])]
     first = layers[0]
     before = _activation(first, x, neighbour[: size[0]], edge[: size[0]])
-    old = x if first.residual else None
+    following = layers[1] if len(layers) > 1 else None
+    undropped = FirstLayer(before, x if first.residual else None, following, dropout)
     readout, bias = net.readout()
     into = readout.to(dtype).t()
-    found = x.new_empty((passes, seeds))
+    found = x.new_empty((seeds, passes))
     together = SIDE_BY_SIDE // dtype.itemsize
     for start in range(0, passes, together):
         numbers = range(start, min(start + together, passes))
-        states = room.tensor("states", (len(numbers), size[0], readout.shape[1]))
-        drop_first(before, old, states, dropout.keys(ids[: size[0]], numbers, 0), dropout)
-        end = before.shape[1]
-        for depth, layer in enumerate(layers[1:], 1):
-            m, n, width = size[depth - 1], size[depth], layer.own.out_features
-            messages = room.tensor("messages", (len(numbers), m, width))
-            own = room.tensor("own", (len(numbers), n, width))
-            to_message, to_own = layer.message.weight.to(dtype).t(), layer.own.weight.to(dtype).t()
-            for state, sent, mine in zip(states, messages, own, strict=True):
-                h = state[:m, end - layer.own.in_features : end]
-                torch.mm(h, to_message, out=sent)
-                torch.mm(h[:n], to_own, out=mine)
-            near, keys = (neighbour[:n], edge[:n]), dropout.keys(ids[:n], numbers, depth)
-            drop_layer(layer, messages, own, *near, states, end, keys, dropout)
-            end += width
-        for number, state in zip(numbers, states, strict=True):
-            hidden = torch.mm(state[:seeds], into) + bias
-            found[number] = net.head[1:](hidden).squeeze(1)
-    return found.t()
+        sets, end = len(numbers), before.shape[1]
+        states = room.tensor("states", (size[0], sets, readout.shape[1]))
+        # Of each further layer, in the same memory, as one is through before the next begins.
+        products = [
+            Products(
+                layer,
+                room.tensor("messages", (m, sets, layer.own.out_features)),
+                room.tensor("own", (n, sets, layer.own.out_features)),
+            )
+            for layer, (m, n) in zip(layers[1:], pairwise(size), strict=True)
+        ]
+        keys = dropout.keys(ids[: size[0]], numbers, 0)
+        undropped.drop(states, keys, products[0] if products else None)
+        for depth, each in enumerate(products, 1):
+            m, n, inputs = *size[depth - 1 : depth + 1], each.layer.own.in_features
+            if depth > 1:
+                each.fill(states[:m, :, end - inputs : end].flatten(0, 1))
+            keys = dropout.keys(ids[:n], numbers, depth)
+            drop_layer(each, neighbour[:n], edge[:n], states, end, keys, dropout)
+            end += each.layer.own.out_features
+        hidden = torch.mm(states[:seeds].flatten(0, 1), into) + bias
+        found[:, start : numbers.stop] = net.head[1:](hidden).view(seeds, sets)
+    return found
 
 
 def _activation(layer: GatedSageLayer, h: Tensor, neighbour: Tensor, edge: Tensor) -> Tensor:
