@@ -28,6 +28,7 @@ ENSEMBLE = EnsembleSettings.from_config(config["ensemble"])
 CARVING_FOLDS = [chr(65 + n) for n in range(config["detectors"]["carving"]["n_folds"])]
 ENVS = Path(workflow.basedir, "envs")
 DEVICE = config["models"]["device"]
+PASSES = config["detectors"]["local_entropy"]["passes"]
 MANIFOLD = config["detectors"]["pegasus"]["manifold"]
 TORCH, GPU = network_jobs(DEVICE)
 REQUESTS = JobRequests(**config["cluster"])

@@ -47,7 +47,7 @@ class Products:
     def fill(self, h: Tensor) -> None:
         """Work them out: of old states (m times passes, inputs), like them in kind."""
         for linear, products in (self.layer.message, self.messages), (self.layer.own, self.own):
-            out = products.flatten(0, 1)
+            out = products.view(-1, products.shape[2])
             torch.mm(h[: len(out)], linear.weight.to(h.dtype).t(), out=out)
 
 
@@ -71,8 +71,9 @@ def drop_layer(
     states : tensor (n or more, passes, start + c or more)
         Like the products in kind; columns from `start` on are written. A residual are the c columns before them.
     start : int
-    keys, dropout
-        As in `FirstLayer`.
+    keys : uint64 ndarray (passes, n)
+        `HashedDropout.keys` of the layer.
+    dropout : HashedDropout
     """
     layer, own = products.layer, products.own
     width, n = own.shape[2], len(neighbour)

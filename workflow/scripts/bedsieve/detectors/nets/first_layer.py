@@ -14,7 +14,6 @@ import torch
 from numba import njit
 from torch import Tensor
 
-from bedsieve.detectors.nets.dropped_layers import Products
 from bedsieve.detectors.nets.finishing import FAST
 from bedsieve.detectors.nets.hashed_dropout import HashedDropout, fill_bits
 from bedsieve.detectors.nets.kernel_threads import in_threads
@@ -23,6 +22,7 @@ from bedsieve.detectors.nets.vector_math import ZERO
 from bedsieve.kernels import copy_into
 
 if TYPE_CHECKING:
+    from bedsieve.detectors.nets.dropped_layers import Products
     from bedsieve.detectors.nets.gated_sage import GatedSageLayer
 
 
@@ -41,8 +41,8 @@ class FirstLayer:
 
     Notes
     -----
-    Products of what a pass keeps are those of everything less those of the few channels that it drops: at study B's rate
-    a ninth of the arithmetic.
+    Products of what a pass keeps are those of everything less those of the channels that it drops: at study B's rate a
+    ninth of the arithmetic. It grows with the rate.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ from numba.extending import overload
 from torch import Tensor
 
 FOUR = 4
-"""Rows that kernels add up together: a sum then goes to memory a quarter as often."""
+"""Rows that kernels add up together, term by term: a sum then goes to memory a quarter as often."""
 
 
 def as_bits(tensor: Tensor) -> Any:
@@ -24,8 +24,8 @@ def as_bits(tensor: Tensor) -> Any:
     return (tensor.view(torch.uint16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
-# What differs between the two kinds of states. Within kernels numba takes the overload of each function, by the kind; outside of
-# them nobody calls it.
+# What differs between the two kinds of arrays. Within kernels numba takes the overload of each function, by the kind;
+# outside of them nobody calls it.
 
 
 def single(x: Any) -> Any:
