@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.workflow.conftest import ROOT, Project, digests, environment
-from tests.workflow.test_dry_run import expected, tables
+from tests.workflow.test_dry_run import expected, tables, two_surveys
 
 RULES = {
     name: text
@@ -91,6 +91,16 @@ def test_a_mistake_in_the_configuration_stops_the_plan_in_a_line(project: Projec
     done = review(project, "plan")
     assert done.returncode == 1
     assert "bedsieve: config: unknown key 'treshold' at ensemble" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_grid_stops_the_plan_in_snakemakes_words(project: Project) -> None:
+    two_surveys(project)
+    project.configure(covariates={"vx": {"path": "grids/velocity.nc", "variable": "VX"}})
+    done = review(project, "plan")
+    assert done.returncode == 1
+    assert "bedsieve: Missing input files for rule harmonise" in done.stderr
+    assert "grids/velocity.nc" in done.stderr
     assert "Traceback" not in done.stderr
 
 

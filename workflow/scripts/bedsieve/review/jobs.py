@@ -92,7 +92,7 @@ def planned_jobs(snakefile: Path, configfiles: list[Path], profile: Path | None 
         If Snakemake cannot plan; with its own words.
     """
     from snakemake.api import ConfigSettings, OutputSettings, ResourceSettings, SnakemakeApi
-    from snakemake.exceptions import WorkflowError
+    from snakemake.exceptions import RuleException, WorkflowError
     from snakemake.settings.enums import Quietness
     from snakemake.settings.types import DAGSettings, PrintDag, RerunTrigger
 
@@ -112,7 +112,7 @@ def planned_jobs(snakefile: Path, configfiles: list[Path], profile: Path | None 
             inner._prepare_dag(forceall=False, ignore_incomplete=True, lock_warn_only=True)
             inner._build_dag()
             return _as_data(inner)
-    except WorkflowError as error:
+    except (RuleException, WorkflowError) as error:  # neither is a kind of the other
         raise BedsieveError(str(error)) from None
 
 
