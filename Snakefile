@@ -32,6 +32,8 @@ except BedsieveError as error:
     raise WorkflowError(str(error)) from None
 
 
+scheduling.warn_of_idle_gpus(workflow, config["models"]["device"])
+
 RAW = config["paths"]["raw"]
 RESULTS = config["paths"]["results"]
 

@@ -1,6 +1,6 @@
 """What jobs ask of a cluster: estimates, attempts, and a site's limits."""
 
-from bedsieve.job_requests import RECKONING, JobRequests, network_jobs, threads_for
+from bedsieve.job_requests import RECKONING, JobRequests, idle_gpus, network_jobs, threads_for
 
 
 def test_estimates_grow_with_points_and_attempts() -> None:
@@ -25,3 +25,12 @@ def test_no_attempt_asks_for_more_than_a_site_allows() -> None:
 def test_only_a_gpu_asks_for_one() -> None:
     assert network_jobs("gpu") == ("torch-gpu", {"gpu": 1})
     assert network_jobs("cpu") == network_jobs("auto") == ("torch-cpu", {})
+
+
+def test_gpus_that_networks_would_not_use_are_told() -> None:
+    given = {"gnn": {"gpu": 1, "slurm_partition": "gpu"}, "edges": {"mem_mb": 9}, "gae": {"gpu": 1}}
+    said = idle_gpus(given, "cpu")
+    assert said is not None
+    assert "but gae, gnn are given a GPU" in said
+    assert idle_gpus(given, "gpu") is idle_gpus(given, "auto") is None
+    assert idle_gpus({"edges": {"mem_mb": 9}}, "cpu") is None

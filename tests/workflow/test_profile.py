@@ -127,10 +127,33 @@ def gpus_of(table: str, rule: str) -> str:
 
 
 def test_a_profile_counts_as_in_a_run(project: Project) -> None:
-    cluster = ("--profile", "profiles/slurm")
-    for rule in ("train_gnn", "gnn"):
-        assert gpus_of(review(project, "plan").stdout, rule) == ""
-        assert gpus_of(review(project, "plan", *cluster).stdout, rule) == "1"
+    own = yaml.safe_load(project.path("profiles/slurm/config.yaml").read_text())
+    del own["groups"], own["group-components"]
+    project.path("profiles/mine").mkdir()
+    project.path("profiles/mine/config.yaml").write_text(yaml.safe_dump(own))
+    counts = {}
+    for name, gpus, counted in (
+        ("default", "", "slurm"),
+        ("slurm", "1", "slurm"),
+        ("mine", "1", "mine"),
+    ):
+        said = review(project, "plan", "--profile", f"profiles/{name}").stdout
+        assert [gpus_of(said, rule) for rule in ("train_gnn", "gnn")] == [gpus, gpus]
+        found = re.search(r"On SLURM with (.*): (\d+) submissions of 5 s, and (\d+) further", said)
+        assert found is not None
+        assert found[1].endswith(f"profiles/{counted}")
+        counts[name] = int(found[2]), int(found[3])
+    assert counts["slurm"] == counts["default"]
+    assert counts["mine"] == (sum(counts["slurm"]), 0)
     done = review(project, "plan", "--profile", "profiles/slrm")
     assert done.returncode == 1
     assert "profiles/slrm: is no profile" in done.stderr
+
+
+def test_a_setting_that_takes_the_gpus_device_away_is_told(project: Project) -> None:
+    plan = ("--dry-run", "--workflow-profile", "profiles/slurm")
+    assert "which they would hold and not use" not in project.run(*plan)
+    said = project.run(*plan, "--config", "graph={k: 8}")
+    assert said.count("which they would hold and not use") == 1
+    both = project.run(*plan, "--config", "graph={k: 8}", "models={device: gpu}")
+    assert "which they would hold and not use" not in both

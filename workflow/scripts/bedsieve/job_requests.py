@@ -7,6 +7,7 @@ estimates; each attempt asks for more.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 # Snakemake stands beside the script in a submission, twice in one of an array; jobs without room for it were killed on the test cluster.
@@ -71,3 +72,24 @@ def network_jobs(device: str) -> tuple[str, dict[str, int]]:
         ``"cpu"``, ``"gpu"``, or ``"auto"``, which is planned as ``"cpu"``.
     """
     return ("torch-gpu", {"gpu": 1}) if device == "gpu" else ("torch-cpu", {})
+
+
+def idle_gpus(given: Mapping[str, Mapping[str, object]], device: str) -> str | None:
+    """What to tell a user whose jobs would hold GPUs and compute on processors; None if they would not.
+
+    Parameters
+    ----------
+    given : mapping
+        Resources by rule that a profile or the command line sets.
+    device : str
+        `models.device`.
+    """
+    rules = sorted(rule for rule, resources in given.items() if "gpu" in resources)
+    if device != "cpu" or not rules:
+        return None
+    return (
+        f"models.device is cpu, but {', '.join(rules)} are given a GPU (set-resources), which they would hold "
+        "and not use. --config takes the place of all that a profile has under `config`: write "
+        "models={device: gpu} into it, too, or put your setting into a --configfile. Without GPUs take "
+        "set-resources out of the profile."
+    )

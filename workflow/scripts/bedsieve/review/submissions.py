@@ -48,12 +48,14 @@ class Profile:
     """What a cluster's profile says of submissions.
 
     `groups` names the group of a rule; a rule without one is submitted job by job. `components` says how many connected
-    sets of a group share a submission (1 if not given), `at_once` how many submissions may be in the queue.
+    sets of a group share a submission (1 if not given), `at_once` how many submissions may be in the queue, `executor`
+    who takes them (None: nobody, jobs run where Snakemake does).
     """
 
     groups: Mapping[str, str]
     components: Mapping[str, int]
     at_once: int = MANY
+    executor: str | None = None
 
 
 def submissions_of(jobs: Sequence[PlannedJob], profile: Profile) -> list[tuple[int, ...]]:
@@ -116,7 +118,7 @@ def count_submissions(jobs: Sequence[PlannedJob], profile: Profile) -> Submissio
 
 
 def read_profile(path: Path) -> Profile:
-    """Groups, their components and the limit of submissions, as a profile has them."""
+    """Groups, their components, the limit of submissions and the executor, as a profile has them."""
     import yaml
 
     document: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -124,4 +126,5 @@ def read_profile(path: Path) -> Profile:
         dict(document.get("groups", {})),
         dict(document.get("group-components", {})),
         int(document.get("jobs", MANY)),
+        document.get("executor"),
     )

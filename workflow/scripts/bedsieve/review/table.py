@@ -65,7 +65,7 @@ def longest_chain(jobs: Sequence[PlannedJob], estimates: Sequence[Estimate]) -> 
     return max(ends, default=0.0)
 
 
-def as_text(plan: Planned, submissions: Submissions) -> str:
+def as_text(plan: Planned, submissions: Submissions, profile: str = "profiles/slurm") -> str:
     """The table, its sums, and what the plan costs on a cluster.
 
     Parameters
@@ -74,6 +74,8 @@ def as_text(plan: Planned, submissions: Submissions) -> str:
         All jobs.
     submissions : Submissions
         As the cluster's profile groups them.
+    profile : str
+        Its name.
     """
     guesses = estimate(plan.jobs)
     rows = _rows(plan.jobs, guesses)
@@ -92,7 +94,7 @@ def as_text(plan: Planned, submissions: Submissions) -> str:
         _aligned([_HEAD, *rows]),
         f"{running} jobs, {work / 3600:.2f} h of work one after the other; "
         f"the longest chain of jobs takes {longest_chain(plan.jobs, guesses) / 3600:.2f} h.",
-        f"On SLURM with profiles/slurm: {submissions.count} submissions of {SUBMISSION_S:.0f} s, and "
+        f"On SLURM with {profile}: {submissions.count} submissions of {SUBMISSION_S:.0f} s, and "
         f"{submissions.jobs - submissions.count} further jobs in them of {STEP_S:g} s each: "
         f"{submissions.overhead_s / 3600:.2f} h beside the work, {_share(submissions.overhead_s, work)} of it; "
         f"{_share(submissions.overhead_s, scoring)} of the {scoring / 3600:.2f} h without trainings, "
