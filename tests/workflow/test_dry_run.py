@@ -65,6 +65,11 @@ def test_demo_lists_every_job_with_no_data(project: Project) -> None:
     assert not project.path("resources").exists()
 
 
+def test_the_picture_of_the_rules_shows_those_that_the_demo_runs() -> None:
+    picture = (ROOT / "docs" / "img" / "rulegraph.svg").read_text()
+    assert set(re.findall(r">(\w+)</text>", picture)) == set(expected(1, 1, simulate=1))
+
+
 def test_demo_stays_within_its_budget(project: Project) -> None:
     _, tiles = tables(ROOT / "config" / "demo")
     assert 4 <= tiles <= 6
