@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -14,6 +15,7 @@ from bedsieve import scheduling
 from bedsieve.config import validate as validate_config
 from bedsieve.config import with_values
 from bedsieve.errors import BedsieveError
+from bedsieve.job_requests import idle_gpus
 from bedsieve.plan import Plan
 
 
@@ -32,7 +34,11 @@ except BedsieveError as error:
     raise WorkflowError(str(error)) from None
 
 
-scheduling.warn_of_idle_gpus(workflow, config["models"]["device"])
+idle = idle_gpus(
+    workflow.resource_settings.overwrite_resources, config["models"]["device"]
+)
+if idle is not None and workflow.is_main_process:
+    logger.warning(idle)
 
 RAW = config["paths"]["raw"]
 RESULTS = config["paths"]["results"]

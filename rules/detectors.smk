@@ -239,7 +239,10 @@ rule local_entropy:
         **GPU,
         mem_mb=tile_mb(500, base=2500),
         # Microseconds of a core a point: 150 for the nearest of 20,000 known points, 20 for what passes share, 12.5 a pass.
-        runtime=tile_minutes(75_000 / PASSES if GPU else 1e6 / (170 + 12.5 * PASSES)),
+        # On a GPU a guess.
+        runtime=tile_minutes(
+            75_000 / DROPOUT_PASSES if GPU else 1e6 / (170 + 12.5 * DROPOUT_PASSES)
+        ),
     params:
         code=code("local_entropy.py", TORCH),
         device=DEVICE,

@@ -58,6 +58,7 @@ TILES = (
     *(job("train", 0, 2), job("scores", 1, 4), job("scores", 3, 4)),
 )
 GROUPS = {"points": "tiles", "edges": "tiles"}
+FOLDER = Path("profiles/mine")
 
 
 def test_connected_jobs_of_a_group_are_one_submission() -> None:
@@ -85,7 +86,7 @@ def test_local_jobs_are_not_submitted_and_join_nothing() -> None:
     grouped = Profile({"fetch": "tiles", "points": "tiles"}, {})
     assert submissions_of(here, grouped) == [(1,), (3,)]
     assert submissions_of(here, Profile({}, {})) == [(1,), (3,)]
-    text = as_text(planned(*here), count_submissions(here, grouped))
+    text = as_text(planned(*here), count_submissions(here, grouped), FOLDER)
     assert "4 jobs, 0.40 h" in text
     assert "2 submissions of 5 s" in text
     assert "2 jobs of fetch are not submitted: they run where Snakemake does." in text
@@ -134,7 +135,7 @@ def test_the_table_gives_each_rule_a_row_and_the_sums() -> None:
         job("train_pca", 1, 2),
         job("done", runs=False),
     ]
-    lines = as_text(planned(*jobs, provisional=3), Submissions(3, 5)).splitlines()
+    lines = as_text(planned(*jobs, provisional=3), Submissions(3, 5), FOLDER).splitlines()
     rows = {line.split()[0]: line.split() for line in lines[1:4]}
     assert rows["points"] == ["points", "2", "3", "5,000", "1,200", "2", "0.20", "rate"]
     assert rows["gnn"] == ["gnn", "1", "0", "1,000", "600", "8", "1", "0.10", "rate"]
@@ -143,6 +144,7 @@ def test_the_table_gives_each_rule_a_row_and_the_sums() -> None:
     assert "done" not in text
     assert "5 jobs, 0.40 h of work one after the other" in text
     assert "longest chain of jobs takes 0.20 h" in text
+    assert "On SLURM with profiles/mine: 3 submissions" in text
     assert f"3 submissions of 5 s, and 2 further jobs in them of {STEP_S:g} s each: 0.00 h" in text
     assert "1.1% of it; 1.4% of the 0.30 h without trainings, 1.4% by submissions alone" in text
     assert "not counted, of simulate." in text
@@ -150,7 +152,10 @@ def test_the_table_gives_each_rule_a_row_and_the_sums() -> None:
 
 
 def test_a_plan_without_jobs_says_so() -> None:
-    assert as_text(planned(job("done", runs=False)), Submissions(0, 0)) == "Nothing to be done.\n"
+    assert (
+        as_text(planned(job("done", runs=False)), Submissions(0, 0), FOLDER)
+        == "Nothing to be done.\n"
+    )
 
 
 @pytest.mark.skipif(shutil.which("dot") is None, reason="graphviz is not installed")

@@ -15,8 +15,6 @@ import io
 from functools import lru_cache
 from typing import Any
 
-from bedsieve.job_requests import idle_gpus
-
 DEFAULT_LIMIT = (100, 1)
 """Jobs and seconds, where the command line and the profile set no ``max-jobs-per-timespan``."""
 
@@ -55,15 +53,6 @@ def read_sources_once(workflow: Any) -> None:
         return io.StringIO(text(source_file)) if mode == "r" else read(source_file, mode)
 
     cache._cache, cache.open = locate, opened
-
-
-def warn_of_idle_gpus(workflow: Any, device: str) -> None:
-    """Say once if jobs would hold GPUs that networks do not use; `device` is `models.device`."""
-    from snakemake.logging import logger
-
-    said = idle_gpus(workflow.resource_settings.overwrite_resources, device)
-    if said is not None and workflow.is_main_process:
-        logger.warning(said)
 
 
 def run_jobs_of_a_submission_here(workflow: Any) -> None:

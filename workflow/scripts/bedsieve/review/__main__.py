@@ -26,7 +26,7 @@ from bedsieve.provenance.orphans import delete_orphans, find_orphans, note_orpha
 from bedsieve.review.jobs import Planned, planned_jobs, profile_file
 
 ROOT = Path(__file__).resolve().parents[4]
-SLURM = ROOT / "profiles" / "slurm" / "config.yaml"
+SLURM = Path("profiles", "slurm")
 """Whose submissions are counted where no profile is named, or one that submits nothing."""
 _SHOWN = 40
 _FETCHING = ("fetch", "fetch_benchmark")
@@ -83,11 +83,10 @@ def show_plan(plan: Planned, asked: argparse.Namespace) -> int:
     from bedsieve.review import cluster, table
     from bedsieve.review.submissions import count_submissions, read_profile
 
-    own = None if asked.profile is None else read_profile(asked.profile)
-    profile, name = read_profile(SLURM), "profiles/slurm"
-    if own is not None and own.executor:
-        profile, name = own, str(asked.profile.parent)
-    print(table.as_text(plan, count_submissions(plan.jobs, profile), name), end="")
+    profile, folder = read_profile(ROOT / SLURM / "config.yaml"), SLURM
+    if asked.profile is not None and (own := read_profile(asked.profile)).executor:
+        profile, folder = own, asked.profile.parent
+    print(table.as_text(plan, count_submissions(plan.jobs, profile), folder), end="")
     if asked.nodes is not None and any(job.runs for job in plan.jobs):
         nodes = cluster.Cluster(
             asked.nodes, asked.gpus, asked.node_cores, 1000 * asked.node_gb, profile.at_once

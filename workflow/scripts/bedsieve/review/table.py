@@ -65,7 +65,7 @@ def longest_chain(jobs: Sequence[PlannedJob], estimates: Sequence[Estimate]) -> 
     return max(ends, default=0.0)
 
 
-def as_text(plan: Planned, submissions: Submissions, profile: str = "profiles/slurm") -> str:
+def as_text(plan: Planned, submissions: Submissions, profile: Path) -> str:
     """The table, its sums, and what the plan costs on a cluster.
 
     Parameters
@@ -74,8 +74,8 @@ def as_text(plan: Planned, submissions: Submissions, profile: str = "profiles/sl
         All jobs.
     submissions : Submissions
         As the cluster's profile groups them.
-    profile : str
-        Its name.
+    profile : Path
+        Its folder.
     """
     guesses = estimate(plan.jobs)
     rows = _rows(plan.jobs, guesses)
